@@ -1,0 +1,121 @@
+#include "reports.h"
+
+#include "../base/clock.h"
+#include "../base/thread.h"
+#include "../output/dump.h"
+#include "../output/event_log.h"
+#include "../output/snapshot_build.h"
+#include "../process/config.h"
+#include "../process/proc_memory.h"
+#include "../process/py_layout.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+	struct snapshot_identity identity; /* these guarded by lock */
+	struct snapshot *frozen;
+	pthread_mutex_t lock;
+	char hostname[65], program[64];
+	double cpu_s;
+} reports = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+TL_INTERNAL void reports_start(void)
+{
+	if (gethostname(reports.hostname, sizeof(reports.hostname) - 1) != 0)
+		reports.hostname[0] = 0;
+	proc_program_name(reports.program, sizeof(reports.program));
+	reports.identity = (struct snapshot_identity){
+		.pid = (uint32_t)getpid(),
+		.process_start = proc_start_time(),
+		.hostname = reports.hostname,
+		.program = reports.program,
+		.python_version = py_layout.version != NULL ? py_layout.version : "",
+	};
+}
+
+TL_INTERNAL void reports_restart_in_child(void)
+{
+	reports.identity.pid = (uint32_t)getpid();
+	reports.identity.is_forked_child = true;
+	reports.identity.process_start = clock_epoch_s();
+	reports.identity.dump = 0;
+	reports.cpu_s = 0;
+	snapshot_release(reports.frozen);
+	reports.frozen = NULL;
+	snapshot_reset_in_child();
+	pthread_mutex_init(&reports.lock, NULL);
+}
+
+static bool reports_lock_within(unsigned wait_ms)
+{
+	struct timespec until;
+
+	if (wait_ms == 0)
+		return pthread_mutex_trylock(&reports.lock) == 0;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += wait_ms / 1000;
+	until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	return pthread_mutex_timedlock(&reports.lock, &until) == 0;
+}
+
+/* Under the lock. */
+static struct snapshot *reports_take(void)
+{
+	reports.identity.dump++;
+	reports.identity.agent_cpu_s = reports.cpu_s;
+	return snapshot_build(&reports.identity);
+}
+
+TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
+{
+	int saved_errno = errno;
+
+	if (!reports_lock_within(wait_ms)) {
+		errno = saved_errno;
+		return;
+	}
+	if (config.events)
+		event_log_flush();
+
+	struct snapshot *snapshot = reports.frozen != NULL ? reports.frozen : reports_take();
+
+	/* Between the interpreter's end and the process's there is nothing to say twice. */
+	if (snapshot != NULL && (is_final || reports.frozen == NULL)) {
+		snapshot->is_final = is_final;
+		dump_write(snapshot);
+		snapshot_release(snapshot);
+		reports.frozen = NULL;
+	}
+	pthread_mutex_unlock(&reports.lock);
+	errno = saved_errno;
+}
+
+TL_INTERNAL void reports_freeze(void)
+{
+	if (!reports_lock_within(1000))
+		return;
+	if (reports.frozen == NULL)
+		reports.frozen = reports_take();
+	pthread_mutex_unlock(&reports.lock);
+}
+
+TL_INTERNAL void reports_thaw(void)
+{
+	if (!reports_lock_within(1000))
+		return;
+	snapshot_release(reports.frozen);
+	reports.frozen = NULL;
+	pthread_mutex_unlock(&reports.lock);
+}
+
+TL_INTERNAL void reports_note_cpu(double cpu_s)
+{
+	reports.cpu_s = cpu_s;
+}

@@ -1,0 +1,139 @@
+#include "worker.h"
+
+#include "../base/clock.h"
+#include "../base/thread.h"
+#include "../output/event_log.h"
+#include "../process/config.h"
+#include "../process/py_layout.h"
+#include "../profile/live_blocks.h"
+#include "../profile/recorder.h"
+#include "reports.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define WORKER_STACK_BYTES ((size_t)256 * 1024)
+#define WORKER_TICK_NS 1000000000u
+
+static struct {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool is_running; /* atomic */
+	bool must_stop;	 /* guarded by lock */
+	uint64_t next_dump_ns;
+} worker = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* What a second brings; the lock is not held. */
+static void worker_tick(void)
+{
+	uint64_t interval_ns = config.dump_interval_s * 1000000000u, now = clock_precise_ns();
+
+	if (config.any && py_layout.version == NULL)
+		py_layout_find(); /* libpython may have arrived by dlopen; a hook takes it from here */
+	if (config.events)
+		event_log_flush();
+	else if (live_blocks_filter_is_stale())
+		live_blocks_rebuild_filter();
+	reports_note_cpu(clock_thread_cpu_s());
+	if (interval_ns == 0 || !recorder_is_open())
+		return;
+	if (worker.next_dump_ns == 0)
+		worker.next_dump_ns = now + interval_ns;
+	if (now < worker.next_dump_ns)
+		return;
+	/* A machine that slept, or a disk that hung, does not bring a burst of dumps. */
+	worker.next_dump_ns += interval_ns * (1 + (now - worker.next_dump_ns) / interval_ns);
+	reports_dump(false, 0);
+}
+
+static uint64_t worker_next_tick_ns(void)
+{
+	uint64_t tick = clock_precise_ns() + WORKER_TICK_NS;
+
+	return worker.next_dump_ns != 0 && worker.next_dump_ns < tick ? worker.next_dump_ns : tick;
+}
+
+static void *worker_main(void *unused)
+{
+	thread_self.busy = true; /* never profile ourselves */
+	prctl(PR_SET_NAME, "trackleak");
+	pthread_mutex_lock(&worker.lock);
+	while (!worker.must_stop) {
+		pthread_mutex_unlock(&worker.lock);
+		worker_tick();
+		pthread_mutex_lock(&worker.lock);
+
+		uint64_t until_ns = worker_next_tick_ns();
+		struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+					 .tv_nsec = (long)(until_ns % 1000000000u)};
+
+		while (!worker.must_stop && clock_precise_ns() < until_ns)
+			pthread_cond_timedwait(&worker.wake, &worker.lock, &until);
+	}
+	pthread_mutex_unlock(&worker.lock);
+	return unused;
+}
+
+TL_INTERNAL bool worker_start(void)
+{
+	pthread_attr_t attributes;
+	pthread_condattr_t monotonic;
+	sigset_t all, before;
+	bool is_running;
+
+	if (TL_LOAD(worker.is_running))
+		return true;
+	worker.must_stop = false;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&worker.wake, &monotonic);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	is_running = pthread_create(&worker.thread, &attributes, worker_main, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	TL_STORE(worker.is_running, is_running);
+	return is_running;
+}
+
+TL_INTERNAL bool worker_stop(unsigned wait_ms)
+{
+	struct timespec until;
+
+	if (!TL_LOAD(worker.is_running))
+		return true;
+	if (pthread_equal(worker.thread, pthread_self()))
+		return false;
+	pthread_mutex_lock(&worker.lock);
+	worker.must_stop = true;
+	pthread_cond_signal(&worker.wake);
+	pthread_mutex_unlock(&worker.lock);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)((uint64_t)until.tv_nsec + wait_ms * 1000000u) / 1000000000u;
+	until.tv_nsec = (long)(((uint64_t)until.tv_nsec + wait_ms * UINT64_C(1000000)) % 1000000000u);
+	if (pthread_timedjoin_np(worker.thread, NULL, &until) == 0) {
+		TL_STORE(worker.is_running, false);
+		return true;
+	}
+	pthread_mutex_lock(&worker.lock);
+	worker.must_stop = false;
+	pthread_mutex_unlock(&worker.lock);
+	return false;
+}
+
+TL_INTERNAL bool worker_is_running(void)
+{
+	return TL_LOAD(worker.is_running);
+}
+
+TL_INTERNAL void worker_forget_in_child(void)
+{
+	TL_STORE(worker.is_running, false);
+	worker.next_dump_ns = 0;
+	pthread_mutex_init(&worker.lock, NULL);
+}

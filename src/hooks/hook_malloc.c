@@ -1,0 +1,314 @@
+/* DESIGN
+ * The hot functions at the bottom do three things: charge the size to the thread's countdown, see whether that or the size calls
+ * for the slow path, and jump. Everything else is cold and out of line.
+ *
+ * A slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then calls the real function, then tells
+ * the recorder. A failed call gives its charge back. Frees and reallocs take a block's samples out first: once the real
+ * function returns another thread may own the address.
+ *
+ * While CPython's allocator runs under our wrapper (thread->is_watching_libc), every libc allocation comes here, so that
+ * hook_python learns whether libc served the block, and leaves it to this layer.
+ */
+#include "hook_malloc.h"
+
+#include "../agent/lifecycle.h"
+#include "../base/thread.h"
+#include "../process/real_malloc.h"
+#include "../profile/live_blocks.h"
+#include "../profile/recorder.h"
+#include "../profile/sampler.h"
+#include "hook_python.h"
+
+#include <errno.h>
+#include <limits.h>
+
+/* True when the allocation in hand may be recorded; the charge is settled, *is_byte_hit filled in. */
+static bool hook_malloc_settle(struct thread *thread, size_t charged, bool *is_byte_hit)
+{
+	*is_byte_hit = false;
+	if (TL_RARELY(!lifecycle_is_active())) {
+		thread->countdown = HOOK_NEVER;
+		return false;
+	}
+	if (thread->busy)
+		return false;
+	sampler_prepare(thread, charged);
+	*is_byte_hit = sampler_byte_hit(thread);
+	return true;
+}
+
+/* The allocation failed: nothing was charged. A gap that it ended has been drawn anew, which is as good. */
+static void hook_malloc_uncharge(struct thread *thread, size_t charged, bool is_byte_hit)
+{
+	if (!is_byte_hit)
+		thread->countdown += (int64_t)charged;
+}
+
+static void hook_malloc_finish(struct thread *thread)
+{
+	sampler_adapt(thread);
+	if (thread->is_watching_libc || thread->is_probing_python || thread->is_summoned)
+		sampler_withhold(thread);
+}
+
+static void hook_malloc_record(struct thread *thread, const void *block, size_t size, size_t charged, bool is_growth,
+			       bool is_byte_hit, const void *caller)
+{
+	int saved_errno;
+
+	if (thread->is_watching_libc && !is_growth) {
+		thread->libc_block = (uintptr_t)block;
+		thread->libc_block_size = size;
+	}
+	if (!recorder_enter(thread, &saved_errno))
+		return;
+	lifecycle_look();
+	hook_python_heal();
+	recorder_born(thread, &(struct recorder_birth){
+				      .layer = LIVE_LIBC,
+				      .block = block,
+				      .size = size,
+				      .charged = charged,
+				      .caller = caller,
+				      .is_growth = is_growth,
+				      .is_byte_hit = is_byte_hit,
+			      });
+	recorder_leave(thread, saved_errno);
+}
+
+/* The end of every slow allocation. */
+static void *hook_malloc_done(struct thread *thread, void *block, size_t size, bool is_byte_hit, const void *caller)
+{
+	if (block == NULL)
+		hook_malloc_uncharge(thread, size, is_byte_hit);
+	else
+		hook_malloc_record(thread, block, size, size, false, is_byte_hit, caller);
+	hook_malloc_finish(thread);
+	return block;
+}
+
+static TL_COLD void *hook_malloc_slow(size_t size, const void *caller)
+{
+	struct thread *thread = &thread_self;
+	bool is_byte_hit;
+
+	if (!hook_malloc_settle(thread, size, &is_byte_hit))
+		return real_malloc(size);
+	return hook_malloc_done(thread, real_malloc(size), size, is_byte_hit, caller);
+}
+
+static TL_COLD void *hook_calloc_slow(size_t count, size_t size, size_t bytes, const void *caller)
+{
+	struct thread *thread = &thread_self;
+	bool is_byte_hit;
+
+	if (!hook_malloc_settle(thread, bytes, &is_byte_hit))
+		return real_calloc(count, size);
+	return hook_malloc_done(thread, real_calloc(count, size), bytes, is_byte_hit, caller);
+}
+
+enum hook_aligned { HOOK_ALIGNED_ALLOC, HOOK_MEMALIGN, HOOK_VALLOC, HOOK_PVALLOC };
+
+static void *hook_call_aligned(enum hook_aligned which, size_t alignment, size_t size)
+{
+	switch (which) {
+	case HOOK_ALIGNED_ALLOC:
+		return real_aligned_alloc(alignment, size);
+	case HOOK_MEMALIGN:
+		return real_memalign(alignment, size);
+	case HOOK_VALLOC:
+		return real_valloc(size);
+	default:
+		return real_pvalloc(size);
+	}
+}
+
+static TL_COLD void *hook_aligned_slow(enum hook_aligned which, size_t alignment, size_t size, const void *caller)
+{
+	struct thread *thread = &thread_self;
+	bool is_byte_hit;
+
+	if (!hook_malloc_settle(thread, size, &is_byte_hit))
+		return hook_call_aligned(which, alignment, size);
+	return hook_malloc_done(thread, hook_call_aligned(which, alignment, size), size, is_byte_hit, caller);
+}
+
+static TL_COLD int hook_posix_memalign_slow(void **block, size_t alignment, size_t size, const void *caller)
+{
+	struct thread *thread = &thread_self;
+	bool is_byte_hit;
+
+	if (!hook_malloc_settle(thread, size, &is_byte_hit))
+		return real_posix_memalign(block, alignment, size);
+
+	int error = real_posix_memalign(block, alignment, size);
+
+	hook_malloc_done(thread, error == 0 ? *block : NULL, size, is_byte_hit, caller);
+	return error;
+}
+
+static TL_COLD void hook_free_slow(void *block)
+{
+	struct thread *thread = &thread_self;
+	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
+	int saved_errno;
+
+	if (recorder_enter(thread, &saved_errno)) {
+		lifecycle_look();
+		recorder_died(held, recorder_take(block, LIVE_LIBC, held));
+		recorder_leave(thread, saved_errno);
+	} else {
+		recorder_saw_reentrant_free();
+	}
+	real_free(block);
+}
+
+static size_t hook_usable_size(void *block)
+{
+	return real_malloc_usable_size != NULL ? real_malloc_usable_size(block) : 0;
+}
+
+/* How much the block grew, as the allocator holds it: requests are rounded up, and only the rounded sizes are known of a
+ * block that is no sample. Where every block is one, its own size is known. */
+static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *caller)
+{
+	struct thread *thread = &thread_self;
+	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
+	size_t count = 0, from;
+	bool is_byte_hit;
+	int saved_errno;
+
+	if (!hook_malloc_settle(thread, size, &is_byte_hit))
+		return real_realloc(old, size);
+	if (recorder_enter(thread, &saved_errno)) {
+		lifecycle_look();
+		if (live_blocks_may_hold(old))
+			count = recorder_take(old, LIVE_LIBC, held);
+		recorder_leave(thread, saved_errno);
+	}
+
+	bool is_known = sampler_is_exhaustive && count > 0;
+
+	from = is_known ? recorder_held_bytes(held, count) : hook_usable_size(old);
+
+	void *block = real_realloc(old, size);
+	bool is_freed = block == NULL && size == 0;
+
+	if (recorder_enter(thread, &saved_errno)) {
+		size_t to = block == NULL ? from : is_known ? size : hook_usable_size(block);
+
+		if (is_freed)
+			recorder_died(held, count);
+		else if (count > 0)
+			recorder_restore(thread, held, count, block != NULL ? block : old, from, to < from ? size : to);
+		recorder_leave(thread, saved_errno);
+		if (block != NULL && to > from)
+			hook_malloc_record(thread, block, to - from, size > to - from ? size : to - from, true,
+					   is_byte_hit, caller);
+	}
+	if (block == NULL)
+		hook_malloc_uncharge(thread, size, is_byte_hit);
+	if (thread->is_watching_libc && block != NULL) {
+		thread->libc_block = (uintptr_t)block;
+		thread->libc_block_size = size;
+	}
+	hook_malloc_finish(thread);
+	return block;
+}
+
+/* Charges a request; true when the slow path is wanted. Sizes beyond INT64_MAX are beyond min_size too. */
+static inline bool hook_charge(size_t size)
+{
+	int64_t left = (int64_t)((uint64_t)thread_self.countdown - size);
+
+	thread_self.countdown = left;
+	return TL_RARELY((left < 0) | (size >= sampler_min_size));
+}
+
+TL_EXPORT void *malloc(size_t size)
+{
+	if (hook_charge(size))
+		return hook_malloc_slow(size, __builtin_return_address(0));
+	return real_malloc(size);
+}
+
+TL_EXPORT void *calloc(size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (TL_RARELY(__builtin_mul_overflow(count, size, &bytes)))
+		return real_calloc(count, size);
+	if (hook_charge(bytes))
+		return hook_calloc_slow(count, size, bytes, __builtin_return_address(0));
+	return real_calloc(count, size);
+}
+
+TL_EXPORT void *realloc(void *block, size_t size)
+{
+	if (block == NULL) {
+		if (hook_charge(size))
+			return hook_malloc_slow(size, __builtin_return_address(0));
+		return real_realloc(block, size);
+	}
+	/* In this order: the charge is made in any case. */
+	if (hook_charge(size) | live_blocks_may_hold(block))
+		return hook_realloc_slow(block, size, __builtin_return_address(0));
+	return real_realloc(block, size);
+}
+
+TL_EXPORT void free(void *block)
+{
+	if (TL_RARELY(live_blocks_may_hold(block)))
+		hook_free_slow(block);
+	else
+		real_free(block);
+}
+
+/* C23. glibc has them from 2.43 on; freeing is what they mean everywhere. */
+TL_EXPORT void free_sized(void *block, size_t size)
+{
+	(void)size;
+	free(block);
+}
+
+TL_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size)
+{
+	(void)alignment;
+	(void)size;
+	free(block);
+}
+
+TL_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
+{
+	if (hook_charge(size))
+		return hook_posix_memalign_slow(block, alignment, size, __builtin_return_address(0));
+	return real_posix_memalign(block, alignment, size);
+}
+
+TL_EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+	if (hook_charge(size))
+		return hook_aligned_slow(HOOK_ALIGNED_ALLOC, alignment, size, __builtin_return_address(0));
+	return real_aligned_alloc(alignment, size);
+}
+
+TL_EXPORT void *memalign(size_t alignment, size_t size)
+{
+	if (hook_charge(size))
+		return hook_aligned_slow(HOOK_MEMALIGN, alignment, size, __builtin_return_address(0));
+	return real_memalign(alignment, size);
+}
+
+TL_EXPORT void *valloc(size_t size)
+{
+	if (hook_charge(size))
+		return hook_aligned_slow(HOOK_VALLOC, 0, size, __builtin_return_address(0));
+	return real_valloc(size);
+}
+
+TL_EXPORT void *pvalloc(size_t size)
+{
+	if (hook_charge(size))
+		return hook_aligned_slow(HOOK_PVALLOC, 0, size, __builtin_return_address(0));
+	return real_pvalloc(size);
+}

@@ -1,0 +1,339 @@
+/* DESIGN: every field is one call, in the order of CONTRACT 5, so that the two can be read side by side. A field call
+ * writes the comma, the quoted name and the value; the first field of an object is written by hand. The labels
+ * become fields of their own (`labels.KEY`), so a key that comes twice is written once: Elasticsearch refuses a
+ * document with a doubled field.
+ *
+ * The fields of the verdict are there from the start, null until the analysis fills them: an index template and a
+ * reader written today stay right.
+ */
+#include "documents.h"
+
+#include "../base/hash.h"
+#include "../base/text.h"
+#include "../process/config.h"
+#include "snapshot.h"
+
+#include <string.h>
+
+#define DOCUMENTS_MIB 1048576.0
+#define DOCUMENTS_LABEL 256 /* bytes of a key or value, with NUL */
+
+static void documents_field(struct text *text, const char *name)
+{
+	text_put(text, ",\"");
+	text_put(text, name);
+	text_put(text, "\":");
+}
+
+static void documents_put_string(struct text *text, const char *name, const char *value)
+{
+	documents_field(text, name);
+	text_put_json(text, value);
+}
+
+static void documents_put_u64(struct text *text, const char *name, uint64_t value)
+{
+	documents_field(text, name);
+	text_put_u64(text, value);
+}
+
+static void documents_put_fixed(struct text *text, const char *name, double value, unsigned decimals)
+{
+	documents_field(text, name);
+	text_put_fixed(text, value, decimals);
+}
+
+static void documents_put_bool(struct text *text, const char *name, bool value)
+{
+	documents_field(text, name);
+	text_put(text, value ? "true" : "false");
+}
+
+static void documents_put_null(struct text *text, const char *name)
+{
+	documents_field(text, name);
+	text_put(text, "null");
+}
+
+/* 2026-11-21T07:29:16.250Z */
+static void documents_put_time(struct text *text, const char *name, double epoch_s)
+{
+	int64_t seconds = (int64_t)epoch_s;
+	unsigned ms = (unsigned)((epoch_s - (double)seconds) * 1000);
+
+	documents_field(text, name);
+	text_put_char(text, '"');
+	text_put_iso_time(text, seconds);
+	text->length--; /* the Z comes last */
+	text_put_char(text, '.');
+	text_put_char(text, (char)('0' + ms / 100));
+	text_put_char(text, (char)('0' + ms / 10 % 10));
+	text_put_char(text, (char)('0' + ms % 10));
+	text_put(text, "Z\"");
+}
+
+/* Takes the next `key=value` off the list. False at its end; *key is empty for an entry that is none. */
+static bool documents_next_label(const char **list, char *key, char *value)
+{
+	const char *entry = *list, *end = strchrnul(entry, ','), *equals;
+	size_t length;
+
+	if (*entry == '\0')
+		return false;
+	*list = *end == ',' ? end + 1 : end;
+	while (entry < end && *entry == ' ')
+		entry++;
+	equals = memchr(entry, '=', (size_t)(end - entry));
+	key[0] = '\0';
+	if (equals == NULL)
+		return true;
+
+	length = text_utf8_prefix(entry, (size_t)(equals - entry), DOCUMENTS_LABEL - 1);
+	memcpy(key, entry, length);
+	key[length] = '\0';
+	length = text_utf8_prefix(equals + 1, (size_t)(end - equals - 1), DOCUMENTS_LABEL - 1);
+	memcpy(value, equals + 1, length);
+	value[length] = '\0';
+	return true;
+}
+
+static bool documents_has_label(const char *list, const char *wanted)
+{
+	char key[DOCUMENTS_LABEL], value[DOCUMENTS_LABEL];
+
+	while (documents_next_label(&list, key, value)) {
+		if (strcmp(key, wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void documents_put_labels(struct text *text, const char *list)
+{
+	char key[DOCUMENTS_LABEL], value[DOCUMENTS_LABEL], name[sizeof("labels.") + DOCUMENTS_LABEL];
+
+	while (documents_next_label(&list, key, value)) {
+		if (key[0] == '\0' || documents_has_label(list, key)) /* the last of a key counts */
+			continue;
+		memcpy(name, "labels.", 7);
+		memcpy(name + 7, key, strlen(key) + 1);
+		text_put_char(text, ',');
+		text_put_json(text, name);
+		text_put_char(text, ':');
+		text_put_json(text, value);
+	}
+}
+
+/* 32 hexadecimal digits over all that tells this document from any other. `site` NULL: the process. */
+static void documents_put_id(struct text *text, const struct snapshot *snapshot, const struct snapshot_site *site)
+{
+	char buffer[1024];
+	struct text key = text_over(buffer, sizeof(buffer));
+
+	text_put_bytes(&key, snapshot->hostname, strlen(snapshot->hostname) + 1);
+	text_put_u64(&key, snapshot->pid);
+	text_put_char(&key, ' ');
+	text_put_fixed(&key, snapshot->process_start, 2);
+	text_put_char(&key, ' ');
+	text_put_u64(&key, snapshot->dump);
+	text_put_char(&key, ' ');
+	if (site != NULL) {
+		text_put_bytes(&key, site->file, strlen(site->file) + 1);
+		text_put_bytes(&key, site->function, strlen(site->function) + 1);
+		text_put_u64(&key, site->first_line);
+	}
+	documents_field(text, "_id");
+	text_put_char(text, '"');
+	for (uint64_t seed = 1; seed <= 2; seed++) {
+		uint64_t half = hash_bytes(key.data, key.length, seed);
+
+		for (int shift = 60; shift >= 0; shift -= 4)
+			text_put_char(text, "0123456789abcdef"[half >> shift & 15]);
+	}
+	text_put_char(text, '"');
+}
+
+/* The fields that every document begins with. */
+static void documents_begin(struct text *text, const struct snapshot *snapshot)
+{
+	text_put(text, "{\"timestamp\":");
+	text_put_i64(text, (int64_t)snapshot->time);
+	documents_field(text, "time");
+	text_put_char(text, '"');
+	text_put_iso_time(text, (int64_t)snapshot->time);
+	text_put_char(text, '"');
+	documents_put_string(text, "job_name", snapshot->job_name);
+	documents_put_string(text, "hostname", snapshot->hostname);
+}
+
+/* Who wrote it, when, and as what. */
+static void documents_put_origin(struct text *text, const struct snapshot *snapshot, const struct snapshot_site *site)
+{
+	documents_put_fixed(text, "elapsed_seconds", snapshot->elapsed_s, 3);
+	documents_put_time(text, "@timestamp", snapshot->time);
+	documents_put_u64(text, "process.pid", snapshot->pid);
+	documents_put_time(text, "process.start", snapshot->process_start);
+	documents_put_u64(text, "dump", snapshot->dump);
+	documents_put_string(text, "service.name", snapshot->job_name);
+	documents_put_labels(text, snapshot->labels);
+	documents_put_bool(text, "queued", config.elasticsearch);
+	documents_put_id(text, snapshot, site);
+	documents_put_string(text, "kind", site == NULL ? "process" : "function");
+}
+
+static void documents_put_live(struct text *text, const struct estimate *bytes, const struct estimate *count)
+{
+	documents_put_fixed(text, "live_bytes", bytes->value, 0);
+	documents_put_fixed(text, "live_bytes_se", bytes->se, 0);
+	documents_put_fixed(text, "live_count", count->value, 0);
+	documents_put_fixed(text, "live_count_se", count->se, 2);
+}
+
+static void documents_put_rates(struct text *text, const struct snapshot *snapshot)
+{
+	documents_put_fixed(text, "sample_rate", snapshot->sample_rate, 0);
+	documents_put_fixed(text, "sample_bytes", snapshot->sample_bytes, 0);
+}
+
+static void documents_put_usage(struct text *text, const struct snapshot_site *site)
+{
+	const struct site_figures *figures = &site->figures;
+
+	documents_put_string(text, "function", site->function);
+	documents_put_string(text, "file", site->file);
+	documents_put_u64(text, "line", site->line);
+	documents_put_fixed(text, "count", figures->count.value, 0);
+	documents_put_fixed(text, "total_bytes", figures->total_bytes.value, 0);
+	documents_put_fixed(text, "total_mb", figures->total_bytes.value / DOCUMENTS_MIB, 6);
+	documents_put_u64(text, "sample_count", figures->sample_count);
+	documents_put_u64(text, "sample_total_bytes", figures->sample_bytes);
+	documents_put_fixed(text, "sample_total_mb", (double)figures->sample_bytes / DOCUMENTS_MIB, 6);
+	documents_put_u64(text, "sample_free_bytes", figures->freed_sample_bytes);
+	documents_put_fixed(text, "sample_free_mb", (double)figures->freed_sample_bytes / DOCUMENTS_MIB, 6);
+	documents_put_fixed(text, "retention_pct", figures->retention * 100, 2);
+	documents_put_u64(text, "peak_single", figures->largest);
+	documents_put_fixed(text, "avg_size", figures->total_bytes.value / figures->count.value, 2);
+}
+
+static void documents_put_verdict(struct text *text, const struct snapshot_site *site)
+{
+	documents_put_u64(text, "counted", site->figures.counted);
+	documents_put_u64(text, "counted_bytes", site->figures.counted_bytes);
+	documents_put_string(text, "verdict", "unclear");
+	documents_put_live(text, &site->figures.live_bytes, &site->figures.live_count);
+	documents_put_null(text, "growth_mb_per_hour");
+	documents_put_null(text, "growth_low");
+	documents_put_null(text, "growth_high");
+	documents_put_null(text, "survival_pct");
+	documents_put_null(text, "survival_seconds");
+	documents_put_u64(text, "generations", site->generations);
+	documents_put_fixed(text, "last_free_seconds", site->last_free_s, 2);
+	documents_put_null(text, "uncertain_bytes");
+	documents_field(text, "types");
+	text_put(text, "[]");
+	documents_put_null(text, "via_function");
+	documents_put_null(text, "via_file");
+	documents_put_null(text, "via_line");
+}
+
+/* Ends the document that began at `start`, or takes all of it back. */
+static void documents_end(struct text *text, size_t start)
+{
+	text_put(text, "}\n");
+	if (text->cut)
+		text->length = start;
+}
+
+TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot, size_t site)
+{
+	const struct snapshot_site *row = &snapshot->sites[site];
+	size_t start = text->length;
+
+	documents_begin(text, snapshot);
+	documents_put_usage(text, row);
+	documents_put_origin(text, snapshot, row);
+	documents_put_verdict(text, row);
+	documents_put_rates(text, snapshot);
+	documents_end(text, start);
+}
+
+TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot)
+{
+	size_t start = text->length;
+
+	documents_begin(text, snapshot);
+	documents_put_origin(text, snapshot, NULL);
+	documents_put_string(text, "verdict", "unclear");
+	documents_put_bool(text, "final", snapshot->is_final);
+	documents_put_string(text, "program", snapshot->program);
+	documents_put_string(text, "python_version", snapshot->python_version);
+	documents_put_u64(text, "rss_bytes", snapshot->rss_bytes);
+	documents_put_u64(text, "peak_rss_bytes", snapshot->peak_rss_bytes);
+	documents_put_live(text, &snapshot->live_bytes, &snapshot->live_count);
+	documents_put_fixed(text, "peak_live_bytes", snapshot->peak_live_bytes, 0);
+	documents_put_fixed(text, "peak_live_time", snapshot->peak_live_time, 3);
+	documents_put_u64(text, "functions", snapshot->site_count);
+	documents_put_u64(text, "other_functions", snapshot->other_sites);
+	documents_put_u64(text, "live_samples", snapshot->live_samples);
+	documents_put_u64(text, "live_capacity", snapshot->live_capacity);
+	documents_put_u64(text, "lost_samples", snapshot->lost_samples);
+	documents_put_u64(text, "thinned", snapshot->thinned);
+	documents_put_u64(text, "agent_bytes", snapshot->agent_bytes);
+	documents_put_fixed(text, "agent_cpu_seconds", snapshot->agent_cpu_s, 3);
+	documents_put_u64(text, "min_size", snapshot->min_size);
+	documents_put_rates(text, snapshot);
+	documents_end(text, start);
+}
+
+static double documents_live_bytes(const struct snapshot *snapshot, uint32_t site)
+{
+	return snapshot->sites[site].figures.live_bytes.value;
+}
+
+/* Lets the root of a heap, whose top is the least, sink to its place. */
+static void documents_sink(const struct snapshot *snapshot, uint32_t *heap, size_t count)
+{
+	uint32_t moving = heap[0];
+	size_t place = 0, child;
+
+	for (; (child = 2 * place + 1) < count; place = child) {
+		if (child + 1 < count &&
+		    documents_live_bytes(snapshot, heap[child + 1]) < documents_live_bytes(snapshot, heap[child]))
+			child++;
+		if (documents_live_bytes(snapshot, moving) <= documents_live_bytes(snapshot, heap[child]))
+			break;
+		heap[place] = heap[child];
+	}
+	heap[place] = moving;
+}
+
+TL_INTERNAL size_t documents_rank(const struct snapshot *snapshot, uint32_t *order, size_t limit)
+{
+	size_t count = 0;
+
+	/* The `limit` best seen so far, the least of them on top. */
+	for (uint32_t site = 0; site < snapshot->site_count; site++) {
+		double live = documents_live_bytes(snapshot, site);
+
+		if (count < limit) {
+			size_t place = count++;
+
+			for (; place > 0 && live < documents_live_bytes(snapshot, order[(place - 1) / 2]);
+			     place = (place - 1) / 2)
+				order[place] = order[(place - 1) / 2];
+			order[place] = site;
+		} else if (count > 0 && live > documents_live_bytes(snapshot, order[0])) {
+			order[0] = site;
+			documents_sink(snapshot, order, count);
+		}
+	}
+	/* Taking the least off again and again leaves the most in front. */
+	for (size_t left = count; left > 1; left--) {
+		uint32_t least = order[0];
+
+		order[0] = order[left - 1];
+		documents_sink(snapshot, order, left - 1);
+		order[left - 1] = least;
+	}
+	return count;
+}

@@ -1,0 +1,110 @@
+/* DESIGN: one scratch mapping for all three writers, sized for the largest of them, used in turn and given back. The
+ * table may have many rows (TRACKLEAK_TOP) and leaves in one write all the same, so that processes never mix
+ * their tables: its rows decide the size of the mapping, of which only what is used becomes resident.
+ */
+#include "dump.h"
+
+#include "../base/diag.h"
+#include "../base/pages.h"
+#include "../base/text.h"
+#include "../process/config.h"
+#include "documents.h"
+#include "log_file.h"
+#include "snapshot.h"
+#include "snapshot_json.h"
+#include "table.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define DUMP_LINES ((size_t)64 * 1024) /* of one write of JSON lines */
+#define DUMP_NAME 4096
+
+static struct log_file dump_table_file, dump_lines_file;
+
+static void dump_write_table(const struct snapshot *snapshot, char *scratch, size_t room)
+{
+	struct text text = text_over(scratch, room);
+
+	table_build(&text, snapshot, config.top);
+	dump_table_file.name = config.json_log;
+	log_file_append(&dump_table_file, text.data, text.length);
+}
+
+/* `profiler.json` -> `profiler.jsonl`. A table on stderr has its lines in the folder, under the usual name. */
+static const char *dump_lines_name(struct text *name)
+{
+	const char *table = strcmp(config.json_log, "-") == 0 ? "profiler" : config.json_log;
+	const char *slash = strrchr(table, '/'), *leaf = slash == NULL ? table : slash + 1;
+	const char *dot = strrchr(leaf, '.');
+
+	/* Without an extension, hidden, or already .jsonl: one is added, lest both be one file. */
+	if (dot == NULL || dot == leaf || strcmp(dot, ".jsonl") == 0)
+		text_put(name, table);
+	else
+		text_put_bytes(name, table, (size_t)(dot - table));
+	text_put(name, ".jsonl");
+	return text_terminate(name);
+}
+
+static void dump_flush_lines(struct text *text)
+{
+	if (text->length > 0)
+		log_file_append(&dump_lines_file, text->data, text->length);
+	text_clear(text);
+}
+
+/* The functions in their order, the process behind them. */
+static void dump_put_document(struct text *text, const struct snapshot *snapshot, const uint32_t *order, size_t at,
+			      size_t count)
+{
+	if (at < count)
+		documents_function(text, snapshot, order[at]);
+	else
+		documents_process(text, snapshot);
+}
+
+/* The scratch holds the ranking first, then a buffer of lines. */
+static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
+{
+	char name_buffer[DUMP_NAME];
+	struct text name = text_over(name_buffer, sizeof(name_buffer));
+	uint32_t *order = (void *)scratch;
+	struct text text = text_over(scratch + DOCUMENTS_MOST * sizeof(*order), DUMP_LINES);
+	size_t count = documents_rank(snapshot, order, DOCUMENTS_MOST);
+
+	dump_lines_file.name = dump_lines_name(&name);
+	for (size_t i = 0; i <= count; i++) {
+		dump_put_document(&text, snapshot, order, i, count);
+		if (text.cut) {
+			dump_flush_lines(&text);
+			dump_put_document(&text, snapshot, order, i, count);
+		}
+	}
+	dump_flush_lines(&text);
+	dump_lines_file.name = NULL;
+}
+
+TL_INTERNAL void dump_write(const struct snapshot *snapshot)
+{
+	static bool has_complained;
+	int saved_errno = errno;
+	size_t rows = snapshot->site_count < config.top ? snapshot->site_count : (size_t)config.top;
+	size_t room = DOCUMENTS_MOST * sizeof(uint32_t) + DUMP_LINES;
+	char *scratch;
+
+	_Static_assert(SNAPSHOT_JSON_BUFFER <= DOCUMENTS_MOST * sizeof(uint32_t) + DUMP_LINES, "one scratch for all");
+	if (room < table_room(rows))
+		room = table_room(rows);
+	scratch = pages_map(room);
+	if (scratch != NULL) {
+		dump_write_table(snapshot, scratch, room);
+		dump_write_lines(snapshot, scratch);
+		snapshot_json_write(snapshot, scratch);
+		pages_unmap(scratch, room);
+	} else if (!has_complained) {
+		has_complained = true;
+		diag_say("no memory for a dump: it is not written", NULL);
+	}
+	errno = saved_errno;
+}

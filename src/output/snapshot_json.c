@@ -1,0 +1,499 @@
+/* DESIGN: a writer of three words: where the descriptor is, what is buffered, what failed first. Values are put into
+ * the text, and the buffer is flushed between values whenever less than the largest value's room is left, so
+ * that nothing is ever cut. A failure is remembered and makes the rest a no-op: the file is judged once, at its end.
+ *
+ * Frames are short arrays and not objects: there may be a hundred thousand of them.
+ *
+ * Pruning reads the folder by getdents64, because opendir allocates. A process is dead when nobody has its pid, or
+ * when who has it now was started after the snapshot was written.
+ */
+#include "snapshot_json.h"
+
+#include "../base/diag.h"
+#include "../base/text.h"
+#include "../process/config.h"
+#include "log_folder.h"
+#include "snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h> /* renameat */
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The largest value: the labels, 4095 bytes of at most `\u001f` each. */
+#define SNAPSHOT_JSON_VALUE ((size_t)26 * 1024)
+#define SNAPSHOT_JSON_NAME 64
+
+struct snapshot_json {
+	int fd;
+	struct text text;
+	int error; /* errno of the first failure */
+	bool is_first; /* of its object or array: no comma before it */
+};
+
+static void snapshot_json_flush(struct snapshot_json *json)
+{
+	size_t done = 0;
+
+	while (json->error == 0 && done < json->text.length) {
+		ssize_t written = write(json->fd, json->text.data + done, json->text.length - done);
+
+		if (written > 0)
+			done += (size_t)written;
+		else if (written == 0)
+			json->error = ENOSPC;
+		else if (errno != EINTR)
+			json->error = errno;
+	}
+	text_clear(&json->text);
+}
+
+/* Before each value: room for it, and a comma unless it is the first. */
+static struct text *snapshot_json_next(struct snapshot_json *json)
+{
+	if (json->text.capacity - json->text.length < SNAPSHOT_JSON_VALUE)
+		snapshot_json_flush(json);
+	if (!json->is_first)
+		text_put_char(&json->text, ',');
+	json->is_first = false;
+	return &json->text;
+}
+
+static struct text *snapshot_json_key(struct snapshot_json *json, const char *key)
+{
+	struct text *text = snapshot_json_next(json);
+
+	text_put_char(text, '"');
+	text_put(text, key);
+	text_put(text, "\":");
+	return text;
+}
+
+/* `key` NULL: inside an array. */
+static void snapshot_json_open(struct snapshot_json *json, const char *key, char bracket)
+{
+	struct text *text = key == NULL ? snapshot_json_next(json) : snapshot_json_key(json, key);
+
+	text_put_char(text, bracket);
+	json->is_first = true;
+}
+
+static void snapshot_json_close(struct snapshot_json *json, char bracket)
+{
+	text_put_char(&json->text, bracket);
+	json->is_first = false;
+}
+
+static void snapshot_json_u64(struct snapshot_json *json, const char *key, uint64_t value)
+{
+	text_put_u64(snapshot_json_key(json, key), value);
+}
+
+static void snapshot_json_fixed(struct snapshot_json *json, const char *key, double value, unsigned decimals)
+{
+	text_put_fixed(snapshot_json_key(json, key), value, decimals);
+}
+
+static void snapshot_json_string(struct snapshot_json *json, const char *key, const char *value)
+{
+	text_put_json(snapshot_json_key(json, key), value);
+}
+
+static void snapshot_json_bool(struct snapshot_json *json, const char *key, bool value)
+{
+	text_put(snapshot_json_key(json, key), value ? "true" : "false");
+}
+
+/* [value, standard error] */
+static void snapshot_json_estimate(struct snapshot_json *json, const char *key, const struct estimate *estimate)
+{
+	struct text *text = snapshot_json_key(json, key);
+
+	text_put_char(text, '[');
+	text_put_fixed(text, estimate->value, 2);
+	text_put_char(text, ',');
+	text_put_fixed(text, estimate->se, 2);
+	text_put_char(text, ']');
+}
+
+static void snapshot_json_put_process(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "process", '{');
+	snapshot_json_u64(json, "pid", snapshot->pid);
+	snapshot_json_bool(json, "forked", snapshot->is_forked_child);
+	snapshot_json_fixed(json, "start", snapshot->process_start, 3);
+	snapshot_json_string(json, "hostname", snapshot->hostname);
+	snapshot_json_string(json, "job_name", snapshot->job_name);
+	snapshot_json_string(json, "labels", snapshot->labels);
+	snapshot_json_string(json, "program", snapshot->program);
+	snapshot_json_string(json, "python_version", snapshot->python_version);
+	snapshot_json_close(json, '}');
+}
+
+static void snapshot_json_put_dump(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "dump", '{');
+	snapshot_json_u64(json, "number", snapshot->dump);
+	snapshot_json_fixed(json, "time", snapshot->time, 3);
+	snapshot_json_fixed(json, "elapsed_seconds", snapshot->elapsed_s, 3);
+	snapshot_json_bool(json, "final", snapshot->is_final);
+	snapshot_json_close(json, '}');
+
+	snapshot_json_open(json, "settings", '{');
+	snapshot_json_fixed(json, "sample_rate", snapshot->sample_rate, 0);
+	snapshot_json_fixed(json, "sample_bytes", snapshot->sample_bytes, 0);
+	snapshot_json_u64(json, "min_size", snapshot->min_size);
+	snapshot_json_close(json, '}');
+}
+
+static void snapshot_json_put_totals(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "table", '{');
+	snapshot_json_u64(json, "live_samples", snapshot->live_samples);
+	snapshot_json_u64(json, "live_capacity", snapshot->live_capacity);
+	snapshot_json_u64(json, "lost_samples", snapshot->lost_samples);
+	snapshot_json_u64(json, "thinned", snapshot->thinned);
+	snapshot_json_u64(json, "other_functions", snapshot->other_sites);
+	snapshot_json_close(json, '}');
+
+	snapshot_json_open(json, "memory", '{');
+	snapshot_json_u64(json, "rss_bytes", snapshot->rss_bytes);
+	snapshot_json_u64(json, "peak_rss_bytes", snapshot->peak_rss_bytes);
+	snapshot_json_estimate(json, "live_bytes", &snapshot->live_bytes);
+	snapshot_json_estimate(json, "live_count", &snapshot->live_count);
+	snapshot_json_fixed(json, "peak_live_bytes", snapshot->peak_live_bytes, 0);
+	snapshot_json_fixed(json, "peak_live_time", snapshot->peak_live_time, 3);
+	snapshot_json_u64(json, "agent_bytes", snapshot->agent_bytes);
+	snapshot_json_fixed(json, "agent_cpu_seconds", snapshot->agent_cpu_s, 3);
+	snapshot_json_close(json, '}');
+}
+
+static void snapshot_json_put_figures(struct snapshot_json *json, const struct site_figures *figures)
+{
+	snapshot_json_u64(json, "counted", figures->counted);
+	snapshot_json_u64(json, "counted_bytes", figures->counted_bytes);
+	snapshot_json_estimate(json, "count", &figures->count);
+	snapshot_json_estimate(json, "total_bytes", &figures->total_bytes);
+	snapshot_json_u64(json, "largest", figures->largest);
+	snapshot_json_u64(json, "sample_count", figures->sample_count);
+	snapshot_json_u64(json, "sample_bytes", figures->sample_bytes);
+	snapshot_json_u64(json, "freed_samples", figures->freed_samples);
+	snapshot_json_u64(json, "freed_sample_bytes", figures->freed_sample_bytes);
+	snapshot_json_fixed(json, "retention", figures->retention, 6);
+	snapshot_json_estimate(json, "live_bytes", &figures->live_bytes);
+	snapshot_json_estimate(json, "live_count", &figures->live_count);
+}
+
+/* Puts the lines of one site; `at` is where they begin. Returns where the next site's begin. */
+static size_t snapshot_json_put_lines(struct snapshot_json *json, const struct snapshot *snapshot, size_t site,
+				      size_t at)
+{
+	snapshot_json_open(json, "lines", '[');
+	for (; at < snapshot->line_count && snapshot->lines[at].site == site; at++) {
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_u64(json, "line", snapshot->lines[at].line);
+		snapshot_json_put_figures(json, &snapshot->lines[at].figures);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+	return at;
+}
+
+static void snapshot_json_put_functions(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	static const char *const kinds[] = {
+		[SITE_PYTHON] = "python", [SITE_NATIVE] = "native", [SITE_OTHERS] = "others"};
+	size_t next_line = 0;
+
+	snapshot_json_open(json, "functions", '[');
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		const struct snapshot_site *site = &snapshot->sites[i];
+
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_string(json, "function", site->function);
+		snapshot_json_string(json, "file", site->file);
+		snapshot_json_string(json, "kind", kinds[site->kind]);
+		snapshot_json_u64(json, "first_line", site->first_line);
+		snapshot_json_u64(json, "line", site->line);
+		snapshot_json_put_figures(json, &site->figures);
+		snapshot_json_fixed(json, "peak_live_bytes", site->peak_live_bytes, 2);
+		snapshot_json_u64(json, "generations", site->generations);
+		snapshot_json_fixed(json, "last_free_seconds", site->last_free_s, 2);
+		snapshot_json_open(json, "lifetimes", '[');
+		for (size_t bucket = 0; bucket < SNAPSHOT_LIFETIMES; bucket++)
+			text_put_u64(snapshot_json_next(json), site->lifetimes[bucket]);
+		snapshot_json_close(json, ']');
+		next_line = snapshot_json_put_lines(json, snapshot, i, next_line);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
+/* [parent, site, line], or [parent, -1, line, function, file]; the root, at index 0, is null. */
+static void snapshot_json_put_frames(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "frames", '[');
+	for (size_t i = 0; i < snapshot->frame_count; i++) {
+		const struct snapshot_frame *frame = &snapshot->frames[i];
+		struct text *text = snapshot_json_next(json);
+
+		if (i == 0) {
+			text_put(text, "null");
+			continue;
+		}
+		text_put_char(text, '[');
+		text_put_u64(text, frame->parent);
+		text_put_char(text, ',');
+		text_put_i64(text, frame->site == UINT32_MAX ? -1 : (int64_t)frame->site);
+		text_put_char(text, ',');
+		text_put_u64(text, frame->line);
+		if (frame->site == UINT32_MAX) {
+			text_put_char(text, ',');
+			text_put_json(text, frame->function);
+			text_put_char(text, ',');
+			text_put_json(text, frame->file);
+		}
+		text_put_char(text, ']');
+	}
+	snapshot_json_close(json, ']');
+}
+
+static void snapshot_json_put_stacks(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "stacks", '[');
+	for (size_t i = 0; i < snapshot->stack_count; i++) {
+		const struct snapshot_stack *stack = &snapshot->stacks[i];
+
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_u64(json, "frame", stack->frame);
+		snapshot_json_estimate(json, "live_bytes", &stack->live_bytes);
+		snapshot_json_estimate(json, "live_count", &stack->live_count);
+		snapshot_json_u64(json, "live_samples", stack->live_samples);
+		snapshot_json_fixed(json, "oldest_seconds", stack->oldest_s, 2);
+		snapshot_json_fixed(json, "youngest_seconds", stack->youngest_s, 2);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
+static void snapshot_json_put_maps(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "maps", '[');
+	for (size_t i = 0; i < snapshot->map_count; i++) {
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_string(json, "owner", snapshot->maps[i].owner);
+		snapshot_json_u64(json, "bytes", snapshot->maps[i].bytes);
+		snapshot_json_u64(json, "count", snapshot->maps[i].count);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
+static void snapshot_json_put_all(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, NULL, '{');
+	snapshot_json_string(json, "format", "trackleak-snapshot");
+	snapshot_json_u64(json, "version", SNAPSHOT_FORMAT);
+	snapshot_json_string(json, "trackleak", TL_VERSION);
+	snapshot_json_put_process(json, snapshot);
+	snapshot_json_put_dump(json, snapshot);
+	snapshot_json_put_totals(json, snapshot);
+	snapshot_json_put_functions(json, snapshot);
+	snapshot_json_put_frames(json, snapshot);
+	snapshot_json_put_stacks(json, snapshot);
+	snapshot_json_put_maps(json, snapshot);
+	snapshot_json_close(json, '}');
+	text_put_char(&json->text, '\n');
+	snapshot_json_flush(json);
+}
+
+static const char *snapshot_json_name(struct text *name, uint64_t pid, const char *suffix)
+{
+	text_put(name, "snapshot-");
+	text_put_u64(name, pid);
+	text_put(name, suffix);
+	return text_terminate(name);
+}
+
+/* In a folder that others can write to, a file of this name may be theirs. */
+static bool snapshot_json_is_foreign(int folder, const char *name)
+{
+	struct stat status;
+
+	return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_uid != geteuid();
+}
+
+/* Returns 0 or an errno. */
+static int snapshot_json_replace(int folder, const struct snapshot *snapshot, char *buffer)
+{
+	char name_buffer[SNAPSHOT_JSON_NAME], temporary_buffer[SNAPSHOT_JSON_NAME];
+	struct text name = text_over(name_buffer, sizeof(name_buffer));
+	struct text temporary = text_over(temporary_buffer, sizeof(temporary_buffer));
+	struct snapshot_json json = {.text = text_over(buffer, SNAPSHOT_JSON_BUFFER), .is_first = true};
+
+	snapshot_json_name(&name, snapshot->pid, ".json");
+	snapshot_json_name(&temporary, snapshot->pid, ".json.tmp");
+	if (snapshot_json_is_foreign(folder, name_buffer) || snapshot_json_is_foreign(folder, temporary_buffer))
+		return EPERM;
+	unlinkat(folder, temporary_buffer, 0); /* of a process that was killed while it wrote */
+	json.fd = openat(folder, temporary_buffer, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (json.fd < 0)
+		return errno;
+	fchmod(json.fd, (mode_t)config.log_mode);
+	snapshot_json_put_all(&json, snapshot);
+	if (close(json.fd) != 0 && json.error == 0) /* network file systems tell it here */
+		json.error = errno;
+	if (json.error == 0 && renameat(folder, temporary_buffer, folder, name_buffer) != 0)
+		json.error = errno;
+	if (json.error != 0)
+		unlinkat(folder, temporary_buffer, 0);
+	return json.error;
+}
+
+struct snapshot_json_dead {
+	int64_t written_ns;
+	uint64_t pid;
+};
+
+/* `snapshot-<pid>.json`, or with .tmp behind it: gives the pid, else 0. */
+static uint64_t snapshot_json_parse_name(const char *name, bool *is_temporary)
+{
+	uint64_t pid = 0;
+
+	if (strncmp(name, "snapshot-", 9) != 0)
+		return 0;
+	for (name += 9; *name >= '0' && *name <= '9' && pid < UINT32_MAX; name++)
+		pid = pid * 10 + (uint64_t)(*name - '0');
+	*is_temporary = strcmp(name, ".json.tmp") == 0;
+	return *is_temporary || strcmp(name, ".json") == 0 ? pid : 0;
+}
+
+/* Nanoseconds since 1970 at which the process that has this pid now was started; 0: there is none; -1: not known. */
+static int64_t snapshot_json_started_ns(uint64_t pid)
+{
+	char buffer[1024];
+	struct text path = text_over(buffer, sizeof(buffer));
+	struct timespec now, since_boot;
+	uint64_t ticks = 0;
+	const char *at;
+	ssize_t length;
+	int fd;
+
+	if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+		return 0;
+	text_put(&path, "/proc/");
+	text_put_u64(&path, pid);
+	text_put(&path, "/stat");
+	fd = open(text_terminate(&path), O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	length = read(fd, buffer, sizeof(buffer) - 1);
+	close(fd);
+	buffer[length > 0 ? length : 0] = '\0';
+
+	/* The start is the 20th word after the program's name, which stands in parentheses and may hold any. */
+	at = strrchr(buffer, ')');
+	for (int word = 0; at != NULL && word < 20; word++)
+		at = strchr(at + 1, ' ');
+	if (at == NULL || clock_gettime(CLOCK_REALTIME, &now) != 0 || clock_gettime(CLOCK_BOOTTIME, &since_boot) != 0)
+		return -1;
+	for (at++; *at >= '0' && *at <= '9'; at++)
+		ticks = ticks * 10 + (uint64_t)(*at - '0');
+	return (now.tv_sec - since_boot.tv_sec) * INT64_C(1000000000) + (now.tv_nsec - since_boot.tv_nsec) +
+	       (int64_t)(ticks * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK)));
+}
+
+/* Is it the snapshot, or what is left of one, of a process that is dead, and ours? */
+static bool snapshot_json_is_dead(int folder, const char *name, uint64_t pid, int64_t *written_ns)
+{
+	struct stat status;
+	int64_t started_ns;
+
+	if (pid == (uint64_t)getpid() || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(status.st_mode) || status.st_uid != geteuid())
+		return false;
+	*written_ns = status.st_mtim.tv_sec * INT64_C(1000000000) + status.st_mtim.tv_nsec;
+	started_ns = snapshot_json_started_ns(pid);
+	if (started_ns < 0)
+		return false;
+	/* A second of doubt: the kernel's clocks for files and for processes are not one. */
+	return started_ns == 0 || started_ns > *written_ns + INT64_C(1000000000);
+}
+
+static void snapshot_json_remove(int folder, uint64_t pid)
+{
+	char buffer[SNAPSHOT_JSON_NAME];
+	struct text name = text_over(buffer, sizeof(buffer));
+
+	unlinkat(folder, snapshot_json_name(&name, pid, ".json"), 0);
+}
+
+/* Lists the dead, at most `limit` of them, and removes what they left half-written. */
+static size_t snapshot_json_list_dead(int folder, struct snapshot_json_dead *dead, size_t limit)
+{
+	_Alignas(8) char entries[2048];
+	size_t count = 0;
+	long length;
+
+	while (count < limit && (length = syscall(SYS_getdents64, folder, entries, sizeof(entries))) > 0) {
+		for (long at = 0; at < length && count < limit;) {
+			/* struct linux_dirent64: inode, offset, 16-bit record length, type, name */
+			const char *name = entries + at + 19;
+			uint16_t record;
+			bool is_temporary;
+			uint64_t pid = snapshot_json_parse_name(name, &is_temporary);
+			int64_t written_ns;
+
+			memcpy(&record, entries + at + 16, sizeof(record));
+			at += record;
+			if (pid == 0 || !snapshot_json_is_dead(folder, name, pid, &written_ns))
+				continue;
+			if (is_temporary)
+				unlinkat(folder, name, 0);
+			else
+				dead[count++] = (struct snapshot_json_dead){written_ns, pid};
+		}
+	}
+	return count;
+}
+
+static void snapshot_json_prune(int folder, char *buffer)
+{
+	struct snapshot_json_dead *dead = (void *)buffer;
+	size_t count = snapshot_json_list_dead(folder, dead, SNAPSHOT_JSON_BUFFER / sizeof(*dead));
+
+	while (count > config.log_keep) {
+		size_t oldest = 0;
+
+		for (size_t i = 1; i < count; i++) {
+			if (dead[i].written_ns < dead[oldest].written_ns)
+				oldest = i;
+		}
+		snapshot_json_remove(folder, dead[oldest].pid);
+		dead[oldest] = dead[--count];
+	}
+}
+
+TL_INTERNAL enum tl_err snapshot_json_write(const struct snapshot *snapshot, char *buffer)
+{
+	static bool snapshot_json_has_complained;
+	int folder = log_folder_open();
+	int error;
+
+	if (folder < 0)
+		return TL_ERR_SYSTEM; /* log_folder has said so */
+	error = snapshot_json_replace(folder, snapshot, buffer);
+	snapshot_json_prune(folder, buffer);
+	close(folder);
+	if (error == 0)
+		return TL_OK;
+	if (!snapshot_json_has_complained)
+		diag_say("cannot write the snapshot file (", diag_reason(error), "): the former one stays", NULL);
+	snapshot_json_has_complained = true;
+	return TL_ERR_SYSTEM;
+}

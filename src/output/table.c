@@ -1,0 +1,104 @@
+/* DESIGN: the header and the dashed line are the widths' only source of truth for readers, and scripts cut the table
+ * at them, so they are literals here, and every cell names its width beside them:
+ *
+ *   FUNCTION 30 | COUNT 9 | TOTAL_MB 13 | SAMPLES 9 | SAMPLE_MB 13 | LINE 9 | FREED_MB 10 | (RET%) 8 | FILE
+ *
+ * The first space of each width is a separator and stays when a figure is too wide.
+ */
+#include "table.h"
+
+#include "../base/text.h"
+#include "snapshot.h"
+
+static const char table_header[] =
+	"FUNCTION                          COUNT     TOTAL_MB  SAMPLES    SAMPLE_MB     LINE     FREED_MB(RET%) | FILE\n"
+	"------------------------------   --------  ---------- --------  ------------ --------  ---------------- | -----\n";
+
+/* Two names of 255 bytes, each byte at most `\xNN`, and seven figures; a trailer is shorter than the header. */
+#define TABLE_ROW_ROOM (2 * 255 * 4 + 256)
+
+TL_INTERNAL size_t table_room(uint64_t rows)
+{
+	return 2 * sizeof(table_header) + (size_t)rows * TABLE_ROW_ROOM;
+}
+
+static void table_put_count(struct text *text, double count, size_t width)
+{
+	size_t start = text->length;
+
+	text_put_char(text, ' ');
+	text_put_fixed(text, count, 0);
+	text_pad_right_aligned(text, start, width);
+}
+
+static void table_put_mib(struct text *text, double bytes, size_t width)
+{
+	size_t start = text->length;
+
+	text_put_char(text, ' ');
+	text_put_fixed(text, bytes / (1024 * 1024), 2);
+	text_pad_right_aligned(text, start, width);
+}
+
+static void table_put_retention(struct text *text, double retention)
+{
+	size_t start = text->length;
+
+	text_put_char(text, '(');
+	if (__builtin_isnan(retention)) {
+		text_put_char(text, '-');
+	} else {
+		text_put_fixed(text, retention * 100, 1);
+		text_put_char(text, '%');
+	}
+	text_put_char(text, ')');
+	text_pad_left_aligned(text, start, 8);
+}
+
+static void table_put_row(struct text *text, const struct snapshot_site *site)
+{
+	const struct site_figures *figures = &site->figures;
+	size_t start = text->length;
+
+	text_put_plain(text, site->function);
+	text_pad_left_aligned(text, start, 30);
+	table_put_count(text, figures->count.value, 9);
+	table_put_mib(text, figures->total_bytes.value, 13);
+	table_put_count(text, (double)figures->sample_count, 9);
+	table_put_mib(text, (double)figures->sample_bytes, 13);
+	table_put_count(text, site->line, 9);
+	table_put_mib(text, (double)figures->freed_sample_bytes, 10);
+	table_put_retention(text, figures->retention);
+	text_put(text, "   | ");
+	text_put_plain(text, site->file[0] == '\0' ? "-" : site->file);
+	text_put_char(text, '\n');
+}
+
+static void table_put_trailer(struct text *text, const struct snapshot *snapshot)
+{
+	text_put(text, "--- dump at ");
+	text_put_i64(text, (int64_t)snapshot->time);
+	text_put(text, " (");
+	text_put_u64(text, snapshot->site_count);
+	text_put(text, " functions, hash ");
+	text_put_u64(text, snapshot->live_samples);
+	text_put_char(text, '/');
+	text_put_u64(text, snapshot->live_capacity);
+	if (snapshot->is_forked_child) {
+		text_put(text, ", pid ");
+		text_put_u64(text, snapshot->pid);
+	}
+	if (snapshot->lost_samples > 0) {
+		text_put(text, ", lost ");
+		text_put_u64(text, snapshot->lost_samples);
+	}
+	text_put(text, ") ---\n");
+}
+
+TL_INTERNAL void table_build(struct text *text, const struct snapshot *snapshot, uint64_t top)
+{
+	text_put(text, table_header);
+	for (size_t i = 0; i < snapshot->site_count && i < top; i++)
+		table_put_row(text, &snapshot->sites[i]);
+	table_put_trailer(text, snapshot);
+}

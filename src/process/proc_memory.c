@@ -1,0 +1,171 @@
+#include "proc_memory.h"
+
+#include "../base/clock.h"
+#include "../base/text.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Reads the start of a file as a string. False when it cannot be read. */
+static bool proc_read(const char *path, char *buffer, size_t capacity)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+
+	if (fd < 0)
+		return false;
+	while (length < capacity - 1) {
+		ssize_t got = read(fd, buffer + length, capacity - 1 - length);
+
+		if (got <= 0)
+			break;
+		length += (size_t)got;
+	}
+	close(fd);
+	buffer[length] = 0;
+	return length > 0;
+}
+
+static uint64_t proc_parse_number(const char *string)
+{
+	uint64_t value = 0;
+
+	while (*string == ' ' || *string == '\t')
+		string++;
+	for (; *string >= '0' && *string <= '9'; string++)
+		value = value * 10 + (uint64_t)(*string - '0');
+	return value;
+}
+
+static uint64_t proc_field_after(const char *content, const char *name)
+{
+	const char *found = strstr(content, name);
+
+	return found != NULL ? proc_parse_number(found + strlen(name)) : 0;
+}
+
+TL_INTERNAL struct proc_memory proc_memory_read(void)
+{
+	char status[4096];
+
+	if (!proc_read("/proc/self/status", status, sizeof(status)))
+		return (struct proc_memory){0};
+	return (struct proc_memory){
+		.rss_bytes = proc_field_after(status, "\nVmRSS:") * 1024,
+		.peak_rss_bytes = proc_field_after(status, "\nVmHWM:") * 1024,
+	};
+}
+
+/* The n-th field of /proc/PID/stat, counted from 1 as in proc(5), n >= 3; the name before it may hold anything. */
+static uint64_t proc_stat_field(const char *stat, int n)
+{
+	const char *cursor = strrchr(stat, ')');
+
+	if (cursor == NULL)
+		return 0;
+	for (int field = 2; field < n; field++) {
+		cursor = strchr(cursor + 1, ' ');
+		if (cursor == NULL)
+			return 0;
+	}
+	return proc_parse_number(cursor + 1);
+}
+
+TL_INTERNAL double proc_start_time(void)
+{
+	char stat[1024];
+	struct timespec uptime;
+
+	if (!proc_read("/proc/self/stat", stat, sizeof(stat)))
+		return 0;
+	clock_gettime(CLOCK_BOOTTIME, &uptime);
+
+	double since_boot = (double)proc_stat_field(stat, 22) / (double)sysconf(_SC_CLK_TCK);
+	double boot = clock_epoch_s() - ((double)uptime.tv_sec + (double)uptime.tv_nsec / 1e9);
+
+	return boot + since_boot;
+}
+
+static void proc_path(char *path, size_t capacity, uint64_t pid, const char *file)
+{
+	struct text text = text_over(path, capacity);
+
+	text_put(&text, "/proc/");
+	text_put_u64(&text, pid);
+	text_put(&text, file);
+	text_terminate(&text);
+}
+
+static const char *proc_link_name(const char *link, char *buffer, size_t capacity)
+{
+	ssize_t length = readlink(link, buffer, capacity - 1);
+
+	buffer[length > 0 ? length : 0] = 0;
+
+	char *slash = strrchr(buffer, '/');
+
+	return slash != NULL ? slash + 1 : buffer;
+}
+
+/* Python, and carrying this library, by the look of its maps. They are read in pieces that overlap, so that no name is
+ * cut in two. */
+static bool proc_is_profiled(uint64_t pid)
+{
+	char path[64], window[8192], name[256];
+	bool is_python, has_library = false;
+	size_t kept = 0;
+
+	proc_path(path, sizeof(path), pid, "/exe");
+	is_python = strncmp(proc_link_name(path, name, sizeof(name)), "python", 6) == 0;
+	proc_path(path, sizeof(path), pid, "/maps");
+
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	for (;;) {
+		ssize_t got = read(fd, window + kept, sizeof(window) - 1 - kept);
+
+		if (got <= 0)
+			break;
+		kept += (size_t)got;
+		window[kept] = 0;
+		is_python = is_python || strstr(window, "/libpython") != NULL;
+		has_library = has_library || strstr(window, "/trackleak.so") != NULL;
+		if (kept > 64) {
+			memmove(window, window + kept - 64, 64);
+			kept = 64;
+		}
+	}
+	close(fd);
+	return is_python && has_library;
+}
+
+TL_INTERNAL bool proc_has_profiled_ancestor(void)
+{
+	uint64_t pid = (uint64_t)getppid();
+
+	/* Shells stand between, seldom more than a few. */
+	for (int generation = 0; generation < 8 && pid > 1; generation++) {
+		char path[64], stat[1024];
+
+		if (proc_is_profiled(pid))
+			return true;
+		proc_path(path, sizeof(path), pid, "/stat");
+		if (!proc_read(path, stat, sizeof(stat)))
+			return false;
+		pid = proc_stat_field(stat, 4);
+	}
+	return false;
+}
+
+TL_INTERNAL void proc_program_name(char *buffer, size_t capacity)
+{
+	char link[512];
+	struct text text = text_over(buffer, capacity);
+
+	text_put(&text, proc_link_name("/proc/self/exe", link, sizeof(link)));
+	text_terminate(&text);
+}

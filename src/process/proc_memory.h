@@ -1,0 +1,23 @@
+/* proc_memory: what the kernel says of this process: its memory, its age, its parents. Reads files of /proc. */
+#ifndef TL_PROCESS_PROC_MEMORY_H
+#define TL_PROCESS_PROC_MEMORY_H
+
+#include "../base/types.h"
+
+struct proc_memory {
+	uint64_t rss_bytes, peak_rss_bytes;
+};
+
+/* Zeros where /proc cannot be read. */
+TL_INTERNAL struct proc_memory proc_memory_read(void);
+
+/* Epoch seconds at which the process was started (the same before and after exec). 0 when it cannot be read. */
+TL_INTERNAL double proc_start_time(void);
+
+/* Is one of the ancestors of this process a Python process that carries this library? */
+TL_INTERNAL bool proc_has_profiled_ancestor(void);
+
+/* The program's name: the last part of /proc/self/exe. */
+TL_INTERNAL void proc_program_name(char *buffer, size_t capacity);
+
+#endif

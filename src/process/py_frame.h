@@ -1,0 +1,55 @@
+/* py_frame: the Python stack of the calling thread, read by plain loads.
+ *
+ * Runs      inside hooks, with or without the GIL. No call into CPython but the getters of the
+ *           thread's own state, no allocation, no lock, no syscall, no libc call that takes one.
+ * Promises  what it returns is what CPython's own API would say at that moment
+ *           (tests/whole/test_oracle.py).
+ * Gives up  with an empty stack: before and after the interpreter's life, in threads that never
+ *           entered Python, and where an object is not the code object it should be.
+ */
+#ifndef TL_PROCESS_PY_FRAME_H
+#define TL_PROCESS_PY_FRAME_H
+
+#include "py_layout.h"
+
+/* One running Python function. Valid only until the hook that asked returns. */
+struct py_frame {
+	const char *code;    /* the code object */
+	int32_t instruction; /* byte offset of the current instruction, -1: not started */
+};
+
+enum py_hook_layer {
+	PY_HOOK_OBJECTS, /* called by CPython's OBJ or MEM allocator: this thread is attached */
+	PY_HOOK_LIBC,    /* called from anywhere */
+};
+
+/* The calling thread's own PyThreadState, NULL if it has none or the interpreter is not
+ * initialised. */
+TL_INTERNAL void *py_frame_thread_state(enum py_hook_layer layer);
+/* Does this thread hold the GIL (or, free-threaded: is it attached)? Never wrongly yes. */
+TL_INTERNAL bool py_frame_thread_is_attached(void);
+
+/* The innermost complete frames of this thread state, innermost first, at most `limit`. Returns how
+ * many; *is_deeper tells whether there were more. thread_state NULL: 0. */
+TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *frames, size_t limit,
+				 bool *is_deeper);
+
+/* The line being executed; 0 where the code has none there. Linear in the size of the line table.
+ * */
+TL_INTERNAL int32_t py_frame_line(const struct py_frame *frame);
+TL_INTERNAL int32_t py_frame_first_line(const struct py_frame *frame);
+
+/* 64 bits over the contents of qualified name, file name and first line: the identity of a function
+ * (its address comes back for others). Seeded with nothing: equal in every process. Never 0. */
+TL_INTERNAL uint64_t py_frame_identity(const struct py_frame *frame);
+/* 64 bits that change when the line table does: address, length and a piece of its contents. */
+TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame);
+
+/* Copies a name as UTF-8 (lone surrogates become U+FFFD), at most capacity-1 bytes cut between
+ * characters, and a NUL; a NUL inside the name becomes U+FFFD. Returns the length. The qualified
+ * name is the plain one before 3.11. */
+TL_INTERNAL size_t py_frame_function_name(const struct py_frame *frame, char *buffer,
+					  size_t capacity);
+TL_INTERNAL size_t py_frame_file_name(const struct py_frame *frame, char *buffer, size_t capacity);
+
+#endif

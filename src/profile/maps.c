@@ -1,0 +1,167 @@
+/* DESIGN
+ * One array of disjoint intervals, sorted by address, under one mutex: maps are thousands at most, and each costs its owner a
+ * syscall. Neighbouring arenas join, so a heap of many gigabytes stays a few entries. A hole punched into a map splits it.
+ */
+#include "maps.h"
+
+#include "../base/pages.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define MAPS_MOST 8192u
+
+static struct map *maps_list;
+static size_t maps_count; /* these two guarded by maps_lock */
+static uint64_t maps_without_room;
+static pthread_mutex_t maps_lock = PTHREAD_MUTEX_INITIALIZER;
+
+TL_INTERNAL enum tl_err maps_start(void)
+{
+	maps_list = pages_map(MAPS_MOST * sizeof(struct map));
+	return maps_list != NULL ? TL_OK : TL_ERR_SYSTEM;
+}
+
+TL_INTERNAL void maps_reset_in_child(void)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < maps_count; i++) {
+		if (maps_list[i].kind == MAP_ARENA)
+			maps_list[kept++] = maps_list[i];
+	}
+	maps_count = kept;
+	maps_without_room = 0;
+}
+
+/* The first map that ends above the address. */
+static size_t maps_search(uintptr_t address)
+{
+	size_t low = 0, high = maps_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (maps_list[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void maps_insert_at(size_t index, const struct map *map)
+{
+	if (maps_count == MAPS_MOST) {
+		maps_without_room++;
+		return;
+	}
+	memmove(&maps_list[index + 1], &maps_list[index], (maps_count - index) * sizeof(struct map));
+	maps_list[index] = *map;
+	maps_count++;
+}
+
+static void maps_delete_at(size_t index)
+{
+	maps_count--;
+	memmove(&maps_list[index], &maps_list[index + 1], (maps_count - index) * sizeof(struct map));
+}
+
+TL_INTERNAL void maps_add(const struct map *map)
+{
+	pthread_mutex_lock(&maps_lock);
+
+	size_t index = maps_search(map->start);
+	bool is_arena = map->kind == MAP_ARENA;
+	struct map *before = index > 0 ? &maps_list[index - 1] : NULL;
+	struct map *after = index < maps_count ? &maps_list[index] : NULL;
+
+	if (is_arena && before != NULL && before->kind == MAP_ARENA && before->end == map->start)
+		before->end = map->end;
+	else if (is_arena && after != NULL && after->kind == MAP_ARENA && after->start == map->end)
+		after->start = map->start;
+	else
+		maps_insert_at(index, map);
+	pthread_mutex_unlock(&maps_lock);
+}
+
+TL_INTERNAL size_t maps_remove(uintptr_t start, uintptr_t end, struct map *removed, size_t limit)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&maps_lock);
+	for (size_t index = maps_search(start); index < maps_count && maps_list[index].start < end;) {
+		struct map *map = &maps_list[index];
+		struct map piece = *map, rest = *map;
+
+		if (map->start < start) {
+			piece.start = start;
+			map->end = start;
+			map->unused = 0;
+			map->is_rest = piece.is_rest = rest.is_rest = true;
+			index++;
+		}
+		if (rest.end > end) {
+			piece.end = end;
+			piece.unused = 0;
+			piece.is_rest = rest.is_rest = true;
+			rest.start = end;
+			if (map->end == start)
+				maps_insert_at(index, &rest);
+			else
+				*map = rest;
+		} else if (rest.start >= start) {
+			maps_delete_at(index);
+		}
+		if (count < limit)
+			removed[count++] = piece;
+		if (piece.end == end)
+			break;
+	}
+	pthread_mutex_unlock(&maps_lock);
+	return count;
+}
+
+TL_INTERNAL uint64_t maps_bytes(const struct map *map)
+{
+	return map->end - map->start - map->unused;
+}
+
+TL_INTERNAL bool maps_is_arena(uintptr_t address)
+{
+	pthread_mutex_lock(&maps_lock);
+
+	size_t index = maps_search(address);
+	bool is_arena = index < maps_count && maps_list[index].start <= address && maps_list[index].kind == MAP_ARENA;
+
+	pthread_mutex_unlock(&maps_lock);
+	return is_arena;
+}
+
+TL_INTERNAL size_t maps_copy(size_t from, struct map *copy, size_t limit)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&maps_lock);
+	while (count < limit && from + count < maps_count) {
+		copy[count] = maps_list[from + count];
+		count++;
+	}
+	pthread_mutex_unlock(&maps_lock);
+	return count;
+}
+
+TL_INTERNAL uint64_t maps_lost(void)
+{
+	return TL_LOAD(maps_without_room);
+}
+
+TL_INTERNAL void maps_lock_all(void)
+{
+	pthread_mutex_lock(&maps_lock);
+}
+
+TL_INTERNAL void maps_unlock_all(void)
+{
+	pthread_mutex_unlock(&maps_lock);
+}

@@ -1,0 +1,346 @@
+#include "recorder.h"
+
+#include "../base/clock.h"
+#include "../base/hash.h"
+#include "../base/pages.h"
+#include "../process/config.h"
+#include "../process/py_frame.h"
+#include "names.h"
+#include "sampler.h"
+#include "sites.h"
+#include "stacks.h"
+
+#include <errno.h>
+
+#define RECORDER_LINES 8192u
+#define RECORDER_DEEPEST 512
+
+static struct {
+	uint64_t start_ns; /* of the profile */
+	uint64_t open_ns;  /* when counting begins */
+	bool is_open;
+	struct recorder_losses losses;
+	/* Decoded lines: 40 bits of what the line depends on, 24 of the line. Lossy, each entry whole in itself. */
+	uint64_t *lines;
+} recorder;
+
+TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
+{
+	recorder.start_ns = clock_coarse_ns();
+	recorder.open_ns = recorder.start_ns + delay_s * 1000000000u;
+	recorder.is_open = delay_s == 0;
+	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
+	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK || sites_start() != TL_OK ||
+	    maps_start() != TL_OK)
+		return TL_ERR_SYSTEM;
+	return live_blocks_start(config.table_size);
+}
+
+TL_INTERNAL void recorder_restart_in_child(void)
+{
+	recorder.start_ns = clock_coarse_ns();
+	if (recorder.open_ns < recorder.start_ns)
+		recorder.open_ns = recorder.start_ns;
+	recorder.losses = (struct recorder_losses){0};
+	live_blocks_reset_in_child();
+	maps_reset_in_child();
+	sites_reset_in_child();
+	stacks_reset_in_child();
+	names_reset_in_child();
+	sampler_restart_in_child();
+}
+
+TL_INTERNAL void recorder_lock_all(void)
+{
+	maps_lock_all();
+	live_blocks_lock_all();
+	sites_lock_all();
+	stacks_lock_all();
+	names_lock_all();
+}
+
+TL_INTERNAL void recorder_unlock_all(void)
+{
+	names_unlock_all();
+	stacks_unlock_all();
+	sites_unlock_all();
+	live_blocks_unlock_all();
+	maps_unlock_all();
+}
+
+TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno)
+{
+	if (thread->busy)
+		return false;
+	thread->busy = true;
+	*saved_errno = errno;
+	return true;
+}
+
+TL_INTERNAL void recorder_leave(struct thread *thread, int saved_errno)
+{
+	errno = saved_errno;
+	thread->busy = false;
+}
+
+static uint32_t recorder_ticks(uint64_t ns)
+{
+	return (uint32_t)((ns - recorder.start_ns) / (1000000000u / CLOCK_TICKS_PER_S));
+}
+
+TL_INTERNAL uint32_t recorder_now(void)
+{
+	return recorder_ticks(clock_coarse_ns());
+}
+
+TL_INTERNAL bool recorder_is_open(void)
+{
+	if (TL_MOSTLY(TL_LOAD(recorder.is_open)))
+		return true;
+	if (clock_coarse_ns() < recorder.open_ns)
+		return false;
+	TL_STORE(recorder.is_open, true);
+	return true;
+}
+
+TL_INTERNAL double recorder_elapsed_s(void)
+{
+	uint64_t now = clock_coarse_ns();
+
+	return now > recorder.open_ns ? (double)(now - recorder.open_ns) / 1e9 : 0;
+}
+
+TL_INTERNAL struct recorder_losses recorder_losses(void)
+{
+	return (struct recorder_losses){
+		.samples = TL_LOAD(recorder.losses.samples),
+		.missed_frees = TL_LOAD(recorder.losses.missed_frees),
+		.reentrant = TL_LOAD(recorder.losses.reentrant),
+	};
+}
+
+/* The line a frame is at. Decoding is linear in the function's table, so what was decoded is remembered. */
+static uint32_t recorder_line_of(const struct py_frame *frame)
+{
+	uint64_t what[2] = {py_frame_line_table_identity(frame), (uint64_t)(uint32_t)frame->instruction};
+	uint64_t key = hash_bytes(what, sizeof(what), (uintptr_t)frame->code) | 1;
+	uint64_t *entry = &recorder.lines[key % RECORDER_LINES], known = TL_LOAD(*entry);
+	int32_t line;
+
+	if (known >> 24 == key >> 24)
+		return (uint32_t)(known & 0xffffff);
+	line = py_frame_line(frame);
+	if (line > 0xffffff || line < 0)
+		line = 0;
+	TL_STORE(*entry, (key & ~UINT64_C(0xffffff)) | (uint32_t)line);
+	return (uint32_t)line;
+}
+
+/* Where an allocation is made: the line that is blamed, and with `with_stack` the stack that leads there. */
+struct recorder_place {
+	uint32_t line, stack;
+};
+
+static struct recorder_place recorder_find_place(enum live_layer layer, const void *caller, bool with_stack)
+{
+	struct py_frame frames[RECORDER_DEEPEST];
+	struct recorder_place place = {.stack = STACKS_ROOT};
+	bool is_deeper = false;
+	void *state = py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
+	size_t depth = py_frame_walk(state, frames, with_stack ? config.stack_depth : 1, &is_deeper);
+	uint32_t function = 0, line = 0;
+
+	if (depth == 0) {
+		function = names_function_of_address((uintptr_t)caller);
+		place.line = sites_line(function, 0);
+		if (with_stack)
+			place.stack = stacks_push(STACKS_ROOT, function, 0);
+		return place;
+	}
+	for (size_t i = depth; i-- > 0;) {
+		function = names_function_of_frame(&frames[i]);
+		line = recorder_line_of(&frames[i]);
+		if (with_stack)
+			place.stack = stacks_push(place.stack, function, line);
+	}
+	place.line = sites_line(function, line);
+	return place;
+}
+
+static struct site_sample recorder_sample(const struct live_block *block)
+{
+	return (struct site_sample){
+		.size = block->size,
+		.probability = (double)block->probability,
+		.is_small = block->size < sampler_min_size,
+		.is_growth = (block->flags & LIVE_IS_GROWTH) != 0,
+	};
+}
+
+TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth)
+{
+	struct live_block replaced[LIVE_ENTRIES_PER_BLOCK];
+	size_t replaced_count = 0;
+	bool is_counted = birth->size >= sampler_min_size;
+	bool is_count_hit = is_counted && sampler_count_hit(thread);
+	bool is_sample = is_count_hit || birth->is_byte_hit;
+
+	/* A realloc charges its whole size: what it really grew by decides whether the hit is the growth's. */
+	if (is_sample && !is_count_hit && birth->size < birth->charged)
+		is_sample = sampler_accepts_growth(thread, birth->size, birth->charged);
+	if (birth->size == 0 || (!is_counted && !is_sample) || !recorder_is_open())
+		return;
+
+	struct recorder_place place = recorder_find_place(birth->layer, birth->caller, is_sample);
+
+	if (is_counted)
+		sites_count(place.line, birth->size);
+	if (!is_sample)
+		return;
+
+	struct live_block block = {
+		.address = (uintptr_t)birth->block,
+		.size = birth->size & ((UINT64_C(1) << 48) - 1),
+		.flags = (birth->is_growth ? LIVE_IS_GROWTH : 0u) | (birth->layer == LIVE_PYTHON ? LIVE_IS_PYTHON : 0u),
+		.level = thread->level,
+		.probability = (float)sampler_probability(thread->level, birth->size),
+		.line = place.line,
+		.stack = place.stack,
+		.birth = recorder_now(),
+	};
+	struct site_sample sample = recorder_sample(&block);
+
+	sites_born(place.line, &sample);
+	if (live_blocks_insert(thread, &block, replaced, &replaced_count) != TL_OK) {
+		TL_ADD(recorder.losses.samples, 1);
+		recorder_died(&block, 1); /* of unknown fate: neither alive nor a leak */
+	}
+	if (TL_RARELY(replaced_count > 0)) {
+		TL_ADD(recorder.losses.missed_frees, replaced_count);
+		recorder_died(replaced, replaced_count);
+	}
+}
+
+TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held)
+{
+	return live_blocks_take(block, layer, held);
+}
+
+TL_INTERNAL void recorder_died(const struct live_block *held, size_t count)
+{
+	uint32_t now = count > 0 ? recorder_now() : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct site_sample sample = recorder_sample(&held[i]);
+
+		sites_died(held[i].line, &sample, now - held[i].birth, now);
+	}
+}
+
+TL_INTERNAL size_t recorder_held_bytes(const struct live_block *held, size_t count)
+{
+	double bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bytes += (double)held[i].size / (double)held[i].probability;
+	return (size_t)(bytes + 0.5);
+}
+
+TL_INTERNAL void recorder_saw_reentrant_free(void)
+{
+	TL_ADD(recorder.losses.reentrant, 1);
+}
+
+/* Cuts the entries so that together they stand for `to` of `from` bytes, each in proportion; the last one takes what
+ * rounding leaves, so that entries which are the whole block are exact. */
+static void recorder_shrink(struct live_block *held, size_t count, size_t from, size_t to)
+{
+	size_t held_bytes = 0;
+
+	for (size_t i = 0; i < count; i++)
+		held_bytes += held[i].size;
+
+	/* A lone entry that is the block but for the allocator's rounding has the new size, exactly. */
+	bool is_whole = held_bytes + 2 * sizeof(void *) + 8 > from || held_bytes >= from;
+	size_t wanted = is_whole ? to : (size_t)((double)held_bytes * ((double)to / (double)from));
+	size_t left = wanted;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t old = held[i].size;
+		size_t new = i + 1 < count ? (size_t)((double)old * ((double)wanted / (double)held_bytes)) : left;
+
+		if (new > old)
+			new = old;
+		left -= new < left ? new : left;
+		sites_shrank(held[i].line, old - new, (double)held[i].probability);
+		held[i].size = new & ((UINT64_C(1) << 48) - 1);
+	}
+}
+
+TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held, size_t count, const void *block,
+				  size_t from, size_t to)
+{
+	struct live_block replaced[LIVE_ENTRIES_PER_BLOCK];
+	size_t replaced_count;
+
+	if (to < from)
+		recorder_shrink(held, count, from, to);
+	/* The first allocation goes in first: it clears what a missed free may have left at the new address. */
+	for (int growths = 0; growths < 2; growths++) {
+		for (size_t i = 0; i < count; i++) {
+			if (((held[i].flags & LIVE_IS_GROWTH) != 0) != (growths != 0))
+				continue;
+			held[i].address = (uintptr_t)block;
+			if (held[i].size == 0) /* all of it was cut off, and told */
+				continue;
+			if (live_blocks_insert(thread, &held[i], replaced, &replaced_count) != TL_OK) {
+				TL_ADD(recorder.losses.samples, 1);
+				recorder_died(&held[i], 1);
+			}
+			recorder_died(replaced, replaced_count);
+		}
+	}
+}
+
+TL_INTERNAL void recorder_mapped(uintptr_t start, size_t bytes, bool is_arena, const void *caller)
+{
+	uintptr_t end = (start + bytes + 4095) & ~(uintptr_t)4095;
+	struct map map = {
+		.start = start,
+		.end = end,
+		.unused = (uint32_t)(end - start - bytes),
+		.kind = is_arena ? MAP_ARENA : MAP_CHARGED,
+		.birth = recorder_now(),
+	};
+
+	if (!is_arena) {
+		if (!recorder_is_open())
+			return;
+
+		struct recorder_place place = recorder_find_place(LIVE_LIBC, caller, true);
+		struct site_sample sample = {.size = bytes, .probability = 1, .is_small = bytes < sampler_min_size};
+
+		map.line = place.line;
+		map.stack = place.stack;
+		if (bytes >= sampler_min_size)
+			sites_count(place.line, bytes);
+		sites_born(place.line, &sample);
+	}
+	maps_add(&map);
+}
+
+TL_INTERNAL void recorder_unmapped(const struct map *pieces, size_t count)
+{
+	uint32_t now = count > 0 ? recorder_now() : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct site_sample sample = {.size = maps_bytes(&pieces[i]), .probability = 1};
+
+		if (pieces[i].kind != MAP_CHARGED)
+			continue;
+		if (pieces[i].is_rest)
+			sites_shrank(pieces[i].line, sample.size, 1);
+		else
+			sites_died(pieces[i].line, &sample, now - pieces[i].birth, now);
+	}
+}

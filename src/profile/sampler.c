@@ -1,0 +1,164 @@
+#include "sampler.h"
+
+#include "../base/math.h"
+#include "../base/random.h"
+
+TL_INTERNAL size_t sampler_min_size = SIZE_MAX;
+TL_INTERNAL bool sampler_is_exhaustive;
+
+static struct {
+	double bytes, rate; /* T and N of level 0 */
+	uint64_t seed;
+	uint64_t threads; /* seen so far: each takes a random stream of its own */
+	uint32_t level;
+	uint32_t generation; /* of the profile: a fork starts a new one */
+} sampler;
+
+TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size, uint64_t seed)
+{
+	sampler.bytes = (double)sample_bytes;
+	sampler.rate = (double)sample_rate;
+	sampler.seed = seed;
+	sampler.generation = 1;
+	sampler_min_size = min_size;
+	sampler_is_exhaustive = sample_rate == 1 && min_size == 1;
+}
+
+TL_INTERNAL void sampler_restart_in_child(void)
+{
+	/* Another odd multiple for each generation keeps a child's chance apart from its parent's, yet repeatable. */
+	sampler.seed = sampler.seed * 0x9e3779b97f4a7c15u + sampler.generation;
+	sampler.generation++;
+	sampler.threads = 0;
+	sampler.level = 0;
+	sampler_is_exhaustive = sampler.rate <= 1 && sampler_min_size == 1;
+}
+
+static double sampler_scaled(double value, unsigned level)
+{
+	return value * (double)(UINT64_C(1) << level);
+}
+
+static void sampler_draw_bytes(struct thread *thread)
+{
+	thread->countdown =
+		random_exponential(thread->random, sampler_scaled(sampler.bytes, thread->level));
+}
+
+static void sampler_draw_count(struct thread *thread)
+{
+	thread->counted_left =
+		random_geometric(thread->random, sampler_scaled(sampler.rate, thread->level));
+}
+
+static void sampler_redraw(struct thread *thread, size_t charged)
+{
+	thread->level = (uint8_t)sampler_level();
+	sampler_draw_bytes(thread);
+	sampler_draw_count(thread);
+	thread->countdown -= (int64_t)charged;
+}
+
+TL_INTERNAL void sampler_prepare(struct thread *thread, size_t charged)
+{
+	uint32_t generation = TL_LOAD(sampler.generation);
+
+	sampler_release(thread, charged);
+	if (TL_RARELY(!thread->is_ready || thread->generation != generation)) {
+		thread->is_ready = true;
+		thread->generation = generation;
+		random_seed(thread->random, sampler.seed, TL_ADD(sampler.threads, 1));
+		sampler_redraw(thread, charged);
+	}
+}
+
+TL_INTERNAL void sampler_adapt(struct thread *thread)
+{
+	if (TL_RARELY(thread->level != sampler_level()))
+		sampler_redraw(thread, 0);
+}
+
+TL_INTERNAL void sampler_withhold(struct thread *thread)
+{
+	thread->withheld = thread->countdown;
+	thread->countdown = 0;
+	thread->is_withheld = true;
+}
+
+TL_INTERNAL void sampler_release(struct thread *thread, size_t charged)
+{
+	if (TL_RARELY(thread->is_withheld)) {
+		thread->countdown = thread->withheld - (int64_t)charged;
+		thread->is_withheld = false;
+	}
+}
+
+TL_INTERNAL bool sampler_byte_hit(struct thread *thread)
+{
+	if (thread->countdown >= 0)
+		return false;
+	sampler_draw_bytes(thread);
+	return true;
+}
+
+TL_INTERNAL bool sampler_count_hit(struct thread *thread)
+{
+	if (--thread->counted_left > 0)
+		return false;
+	sampler_draw_count(thread);
+	return true;
+}
+
+static double sampler_byte_probability(unsigned level, size_t size)
+{
+	return math_one_minus_exp((double)size / sampler_scaled(sampler.bytes, level));
+}
+
+TL_INTERNAL bool sampler_accepts_growth(struct thread *thread, size_t growth, size_t charged)
+{
+	return random_unit(thread->random) * sampler_byte_probability(thread->level, charged) <=
+	       sampler_byte_probability(thread->level, growth);
+}
+
+TL_INTERNAL double sampler_probability(unsigned level, size_t size)
+{
+	double by_bytes = sampler_byte_probability(level, size);
+
+	if (size < sampler_min_size)
+		return by_bytes;
+
+	double by_count = 1 / sampler_scaled(sampler.rate, level);
+
+	return by_bytes + by_count - by_bytes * by_count;
+}
+
+TL_INTERNAL unsigned sampler_level(void)
+{
+	return TL_LOAD(sampler.level);
+}
+
+TL_INTERNAL void sampler_raise(unsigned level)
+{
+	uint32_t expected = level;
+
+	if (level + 1 >= SAMPLER_LEVELS)
+		return;
+	if (__atomic_compare_exchange_n(&sampler.level, &expected, level + 1, false, __ATOMIC_RELAXED,
+					__ATOMIC_RELAXED))
+		TL_STORE(sampler_is_exhaustive, false);
+}
+
+TL_INTERNAL double sampler_bytes_now(void)
+{
+	return sampler_scaled(sampler.bytes, sampler_level());
+}
+
+TL_INTERNAL double sampler_rate_now(void)
+{
+	return sampler_scaled(sampler.rate, sampler_level());
+}
+
+TL_INTERNAL double sampler_unit(struct thread *thread)
+{
+	return random_unit(thread->random);
+}
