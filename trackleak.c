@@ -54,6 +54,7 @@
 #include "src/agent/lifecycle.c"
 
 /* hooks: where the host enters. */
+#include "src/hooks/hook_events.c"
 #include "src/hooks/hook_python.c"
 #include "src/hooks/hook_malloc.c"
 #include "src/hooks/hook_mmap.c"

@@ -27,6 +27,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -127,6 +128,12 @@ static void lifecycle_after_fork_in_child(void)
 	thread_self.busy = lifecycle.was_busy;
 }
 
+/* quick_exit runs no destructors. */
+static void lifecycle_quick_exit(void)
+{
+	lifecycle_end(false);
+}
+
 TL_INTERNAL bool lifecycle_start(void)
 {
 	enum tl_err found;
@@ -152,6 +159,7 @@ TL_INTERNAL bool lifecycle_start(void)
 	reports_start();
 	if (!is_silent)
 		lifecycle_print_banner();
+	at_quick_exit(lifecycle_quick_exit);
 	pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent, lifecycle_after_fork_in_child);
 	return true;
 }

@@ -16,6 +16,7 @@
 
 #define WORKER_STACK_BYTES ((size_t)256 * 1024)
 #define WORKER_TICK_NS 1000000000u
+#define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
 	pthread_t thread;
@@ -26,13 +27,19 @@ static struct {
 	uint64_t next_dump_ns;
 } worker = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* libpython may arrive late, by dlopen, in a program that was not Python at its start. */
+static bool worker_is_searching(void)
+{
+	return config.any && py_layout.version == NULL;
+}
+
 /* What a second brings; the lock is not held. */
 static void worker_tick(void)
 {
 	uint64_t interval_ns = config.dump_interval_s * 1000000000u, now = clock_precise_ns();
 
-	if (config.any && py_layout.version == NULL)
-		py_layout_find(); /* libpython may have arrived by dlopen; a hook takes it from here */
+	if (worker_is_searching())
+		py_layout_find(); /* a hook takes it from here */
 	if (config.events)
 		event_log_flush();
 	else if (live_blocks_filter_is_stale())
@@ -51,7 +58,7 @@ static void worker_tick(void)
 
 static uint64_t worker_next_tick_ns(void)
 {
-	uint64_t tick = clock_precise_ns() + WORKER_TICK_NS;
+	uint64_t tick = clock_precise_ns() + (worker_is_searching() ? WORKER_SEARCH_TICK_NS : WORKER_TICK_NS);
 
 	return worker.next_dump_ns != 0 && worker.next_dump_ns < tick ? worker.next_dump_ns : tick;
 }

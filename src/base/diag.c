@@ -1,13 +1,13 @@
-/* DESIGN: the line is built on the stack and leaves in one write. Descriptor 2 is looked at before each write,
- * because the program may have closed it and the kernel hands the number to the next file or socket it opens; our
- * line would then land in its data. What stands on a closed stderr's number is told by the close-on-exec flag:
- * Python and careful libraries set it on all they open, and no stderr that was inherited or put in place by dup2
- * carries it. (Remembering the inode from the start was dropped: a daemon that points stderr at its log is
- * an ordinary thing.)
+/* DESIGN: the line is built on the stack and leaves in one write. Descriptor 2 is looked at before
+ * each write, because the program may have closed it and the kernel hands the number to the next
+ * file or socket it opens; our line would then land in its data. What stands on a closed stderr's
+ * number is told by the close-on-exec flag: Python and careful libraries set it on all they open,
+ * and no stderr that was inherited or put in place by dup2 carries it. (Remembering the inode from
+ * the start was dropped: a daemon that points stderr at its log is an ordinary thing.)
  *
- * A pipe that is full or closed must not stop or kill the program where it would not have stopped by itself: each
- * piece is at most PIPE_BUF, for which poll promises that the write does not wait, and SIGPIPE is blocked and taken
- * away again.
+ * A pipe that is full or closed must not stop or kill the program where it would not have stopped
+ * by itself: each piece is at most PIPE_BUF, for which poll promises that the write does not wait,
+ * and SIGPIPE is blocked and taken away again.
  */
 #include "diag.h"
 
@@ -22,7 +22,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-#define DIAG_LINE 1024
+#define DIAG_LINE        1024
 #define DIAG_PATIENCE_MS 100 /* for a reader that is slow, not dead */
 
 static bool diag_stderr_is_ours(void)

@@ -1,15 +1,16 @@
-/* DESIGN: the state is folded with 16 bytes at a time by one 64x64 -> 128 bit multiplication whose halves are
- * xored. The factors are xored in again, so that a factor of 0 does not wipe what came before. The last 1 to 16
- * bytes are read as two overlapping words, which saves a loop over bytes: names are short.
+/* DESIGN: the state is folded with 16 bytes at a time by one 64x64 -> 128 bit multiplication whose
+ * halves are xored. The factors are xored in again, so that a factor of 0 does not wipe what came
+ * before. The last 1 to 16 bytes are read as two overlapping words, which saves a loop over bytes:
+ * names are short.
  */
 #include "hash.h"
 
 #include <string.h>
 
 /* Odd, with half of their bits set; no other meaning. */
-#define HASH_FIRST UINT64_C(0x9e3779b97f4a7c15)
+#define HASH_FIRST  UINT64_C(0x9e3779b97f4a7c15)
 #define HASH_SECOND UINT64_C(0xd1b54a32d192ed03)
-#define HASH_THIRD UINT64_C(0x8cb92ba72f3d8dd7)
+#define HASH_THIRD  UINT64_C(0x8cb92ba72f3d8dd7)
 
 static inline uint64_t hash_fold(uint64_t left, uint64_t right)
 {

@@ -1,9 +1,10 @@
 /* hash: 64 bits over bytes, for tables and for identities that must be equal in every process.
  *
  * Runs      anywhere, in the hot path too; about 5 ns for 64 bytes.
- * Promises  the same bytes and seed give the same value in every process and version of ours (the `_id` of
- *           documents rests on it). Every bit of the result is good for an index.
- * Gives up  nothing against an adversary who knows the seed: whoever must not mix up two names compares them.
+ * Promises  the same bytes and seed give the same value in every process and version of ours (the
+ *           `_id` of documents rests on it). Every bit of the result is good for an index.
+ * Gives up  nothing against an adversary who knows the seed: whoever must not mix up two names
+ *           compares them.
  */
 #ifndef TL_BASE_HASH_H
 #define TL_BASE_HASH_H

@@ -1,17 +1,18 @@
-/* DESIGN: every put asks for room first. Numbers and escapes are put whole or not at all, so that a full buffer
- * never holds a wrong figure or half an escape; plain bytes are cut between characters. A put after a cut still
- * tries: the end of a line may fit where a long name did not. Who needs all or nothing looks at `cut` and sets
- * `length` back.
+/* DESIGN: every put asks for room first. Numbers and escapes are put whole or not at all, so that a
+ * full buffer never holds a wrong figure or half an escape; plain bytes are cut between characters.
+ * A put after a cut still tries: the end of a line may fit where a long name did not. Who needs all
+ * or nothing looks at `cut` and sets `length` back.
  *
- * Numbers are exact: a double is mantissa * 2^exponent, and its fraction times 10^9 fits 128 bits, so the rounding
- * is one integer addition. No printf: it follows the program's locale and may allocate.
+ * Numbers are exact: a double is mantissa * 2^exponent, and its fraction times 10^9 fits 128 bits,
+ * so the rounding is one integer addition. No printf: it follows the program's locale and may
+ * allocate.
  */
 #include "text.h"
 
 #include <string.h>
 
 /* What stands for bytes that are no UTF-8. */
-#define TEXT_INVALID UINT32_MAX
+#define TEXT_INVALID     UINT32_MAX
 #define TEXT_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 TL_INTERNAL struct text text_over(char *buffer, size_t capacity)
@@ -71,7 +72,8 @@ TL_INTERNAL void text_put_repeat(struct text *text, char character, size_t times
 	text->length += times;
 }
 
-/* Writes the digits so that they end before `end`, at least `least` of them; returns where they start. */
+/* Writes the digits so that they end before `end`, at least `least` of them; returns where they
+ * start. */
 static char *text_digits(char *end, uint64_t value, unsigned base, unsigned least)
 {
 	char *at = end;
@@ -109,8 +111,9 @@ TL_INTERNAL void text_put_hex(struct text *text, uint64_t value)
 	text_put_whole(text, start, (size_t)(end - start));
 }
 
-/* Splits |value| into its whole part and its fraction in units of 1/scale, rounded half up. From 2^64 on the whole
- * part is UINT64_MAX: nothing we measure gets there, and a number is still a number. */
+/* Splits |value| into its whole part and its fraction in units of 1/scale, rounded half up. From
+ * 2^64 on the whole part is UINT64_MAX: nothing we measure gets there, and a number is still a
+ * number. */
 static void text_split(double value, uint64_t scale, uint64_t *whole, uint64_t *fraction)
 {
 	uint64_t bits, mantissa;
@@ -169,8 +172,9 @@ TL_INTERNAL void text_put_fixed(struct text *text, double value, unsigned decima
 
 TL_INTERNAL void text_put_iso_time(struct text *text, int64_t epoch_seconds)
 {
-	/* Proleptic Gregorian calendar in eras of 400 years whose years start on 1 March, so that the leap day is
-	 * the last of its year (after Howard Hinnant's chrono-compatible date algorithms). */
+	/* Proleptic Gregorian calendar in eras of 400 years whose years start on 1 March, so
+	 * that the leap day is the last of its year (after Howard Hinnant's chrono-compatible
+	 * date algorithms). */
 	int64_t days = epoch_seconds / 86400, second = epoch_seconds % 86400;
 	char buffer[40], *end = buffer + sizeof(buffer), *start = end;
 
@@ -181,8 +185,10 @@ TL_INTERNAL void text_put_iso_time(struct text *text, int64_t epoch_seconds)
 	days += 719468; /* from 0000-03-01 to 1970-01-01 */
 	int64_t era = (days >= 0 ? days : days - 146096) / 146097;
 	int64_t day_of_era = days - era * 146097;
-	int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	int64_t year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	int64_t day_of_year =
+		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	int64_t shifted_month = (5 * day_of_year + 2) / 153; /* 0 = March */
 	int64_t day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
 	int64_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
@@ -205,9 +211,10 @@ TL_INTERNAL void text_put_iso_time(struct text *text, int64_t epoch_seconds)
 	text_put_whole(text, start, (size_t)(end - start));
 }
 
-/* Decodes one character of a NUL-terminated string. Returns the bytes it takes, at least 1; *character is
- * TEXT_INVALID for what is not UTF-8 (overlong, surrogate, past U+10FFFF, cut short), of which as many bytes are
- * taken as could have begun a character, which is how Python's `replace` and browsers count. */
+/* Decodes one character of a NUL-terminated string. Returns the bytes it takes, at least 1;
+ * *character is TEXT_INVALID for what is not UTF-8 (overlong, surrogate, past U+10FFFF, cut short),
+ * of which as many bytes are taken as could have begun a character, which is how Python's `replace`
+ * and browsers count. */
 static size_t text_decode(const char *string, uint32_t *character)
 {
 	const uint8_t *bytes = (const uint8_t *)string;
@@ -241,7 +248,8 @@ static size_t text_decode(const char *string, uint32_t *character)
 		return 1;
 	}
 	for (size_t i = 1; i <= more; i++) {
-		if (bytes[i] < lowest || bytes[i] > highest) /* the NUL at the end is never in range */
+		if (bytes[i] < lowest ||
+		    bytes[i] > highest) /* the NUL at the end is never in range */
 			return i;
 		value = value << 6 | (bytes[i] & 0x3fU);
 		lowest = 0x80;
@@ -251,13 +259,16 @@ static size_t text_decode(const char *string, uint32_t *character)
 	return more + 1;
 }
 
-/* Characters that a terminal obeys instead of showing, or that reorder or hide what stands beside them. */
+/* Characters that a terminal obeys instead of showing, or that reorder or hide what stands
+ * beside them. */
 static bool text_is_unprintable(uint32_t character)
 {
 	return character < 0x20 || (character >= 0x7f && character <= 0x9f) || character == 0xad ||
-	       character == 0x61c || character == 0x180e || (character >= 0x200b && character <= 0x200f) ||
-	       (character >= 0x2028 && character <= 0x202e) || (character >= 0x2060 && character <= 0x206f) ||
-	       character == 0xfeff || (character >= 0xfff9 && character <= 0xfffb);
+	       character == 0x61c || character == 0x180e ||
+	       (character >= 0x200b && character <= 0x200f) ||
+	       (character >= 0x2028 && character <= 0x202e) ||
+	       (character >= 0x2060 && character <= 0x206f) || character == 0xfeff ||
+	       (character >= 0xfff9 && character <= 0xfffb);
 }
 
 /* `\x1b` or `\u202e`. */
@@ -273,8 +284,9 @@ static void text_put_escape(struct text *text, char kind, uint32_t value, unsign
 
 TL_INTERNAL void text_put_json(struct text *text, const char *string)
 {
-	static const char shorthands[][3] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f",
-					     ['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\"};
+	static const char shorthands[][3] = {
+		['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f",
+		['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\"};
 	uint32_t character;
 
 	text_put_char(text, '"');
@@ -284,7 +296,8 @@ TL_INTERNAL void text_put_json(struct text *text, const char *string)
 			text_put_whole(text, TEXT_REPLACEMENT, 3);
 		else if (character < TL_COUNT_OF(shorthands) && shorthands[character][0] != '\0')
 			text_put_whole(text, shorthands[character], 2);
-		else if (text_is_unprintable(character)) /* JSON asks it below U+0020 only; people tail -f */
+		else if (text_is_unprintable(
+				 character)) /* JSON asks it below U+0020 only; people tail -f */
 			text_put_escape(text, 'u', character, 4);
 		else
 			text_put_whole(text, string, length);
@@ -361,7 +374,8 @@ TL_INTERNAL size_t text_utf8_prefix(const char *bytes, size_t length, size_t lim
 
 	if (length <= limit)
 		return length;
-	/* Back to a lead byte, at most 3 steps: more continuation bytes than that are no character. */
+	/* Back to a lead byte, at most 3 steps: more continuation bytes than that are no
+	 * character. */
 	while (cut > 0 && limit - cut < 3 && ((uint8_t)bytes[cut] & 0xc0) == 0x80)
 		cut--;
 	return ((uint8_t)bytes[cut] & 0xc0) == 0x80 ? limit : cut;

@@ -1,4 +1,11 @@
-/* DESIGN
+/* hook_malloc: libc's allocation functions, as the program calls them.
+ *
+ * Runs      everywhere, from the process's first instruction. The fast path of malloc is one subtraction, two tests and a jump
+ *           into the real function; of free, one bit.
+ * Promises  results, errno and alignment are the real allocator's; a sampled block is forgotten before its address can be
+ *           handed out again.
+ *
+ * DESIGN
  * The hot functions at the bottom do three things: charge the size to the thread's countdown, see whether that or the size calls
  * for the slow path, and jump. Everything else is cold and out of line.
  *
@@ -9,18 +16,20 @@
  * While CPython's allocator runs under our wrapper (thread->is_watching_libc), every libc allocation comes here, so that
  * hook_python learns whether libc served the block, and leaves it to this layer.
  */
-#include "hook_malloc.h"
-
 #include "../agent/lifecycle.h"
 #include "../base/thread.h"
 #include "../process/real_malloc.h"
 #include "../profile/live_blocks.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
+#include "hook_events.h"
 #include "hook_python.h"
 
 #include <errno.h>
 #include <limits.h>
+
+/* A dormant process's threads come to the slow path once; this sends them off for good. */
+#define HOOK_NEVER (INT64_MAX / 2)
 
 /* True when the allocation in hand may be recorded; the charge is settled, *is_byte_hit filled in. */
 static bool hook_malloc_settle(struct thread *thread, size_t charged, bool *is_byte_hit)
@@ -64,6 +73,8 @@ static void hook_malloc_record(struct thread *thread, const void *block, size_t 
 		return;
 	lifecycle_look();
 	hook_python_heal();
+	if (!is_growth)
+		hook_events_born(block, size, LIVE_LIBC, caller);
 	recorder_born(thread, &(struct recorder_birth){
 				      .layer = LIVE_LIBC,
 				      .block = block,
@@ -156,6 +167,7 @@ static TL_COLD void hook_free_slow(void *block)
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
 		recorder_died(held, recorder_take(block, LIVE_LIBC, held));
+		hook_events_died(block);
 		recorder_leave(thread, saved_errno);
 	} else {
 		recorder_saw_reentrant_free();
@@ -197,6 +209,10 @@ static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *calle
 	if (recorder_enter(thread, &saved_errno)) {
 		size_t to = block == NULL ? from : is_known ? size : hook_usable_size(block);
 
+		if (block != NULL || is_freed)
+			hook_events_died(old);
+		if (block != NULL)
+			hook_events_born(block, size, LIVE_LIBC, caller);
 		if (is_freed)
 			recorder_died(held, count);
 		else if (count > 0)

@@ -23,7 +23,8 @@
 #include "../profile/live_blocks.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
-#include "hook_malloc.h"
+#include "hook_events.h"
+#include "hook_mmap.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ enum hook_domain { HOOK_OBJ, HOOK_MEM, HOOK_OBJ_AGAIN, HOOK_MEM_AGAIN, HOOK_DOMA
 static struct py_allocator hook_below[HOOK_DOMAINS]; /* what we wrap */
 static size_t hook_python_limit;		     /* larger requests belong to libc's hook */
 static bool hook_is_installed;
+static bool hook_was_tried; /* to install */
 static bool hook_is_again; /* the second set of wrappers is the one in use */
 static bool hook_was_entered;	/* since the interpreter's start */
 static bool hook_was_initialized;
@@ -88,6 +90,8 @@ static void hook_python_record(struct thread *thread, const struct recorder_birt
 		return;
 	lifecycle_look();
 	lifecycle_safe_point();
+	if (!birth->is_growth)
+		hook_events_born(birth->block, birth->size, LIVE_PYTHON, birth->caller);
 	recorder_born(thread, birth);
 	recorder_leave(thread, saved_errno);
 }
@@ -143,6 +147,7 @@ static TL_COLD void hook_python_free_slow(enum hook_domain domain, void *ctx, vo
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
 		recorder_died(held, recorder_take(block, LIVE_PYTHON, held));
+		hook_events_died(block);
 		recorder_leave(thread, saved_errno);
 	} else {
 		recorder_saw_reentrant_free();
@@ -202,10 +207,14 @@ static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx
 			thread->countdown += (int64_t)size;
 	} else if (is_libcs) {
 		recorder_died(held, count);
+		hook_events_died(old);
 	} else {
 		size_t to = is_known ? size : hook_pymalloc_size(block);
 		bool is_growth = from != 0;
 
+		hook_events_died(old);
+		if (is_growth)
+			hook_events_born(block, size, LIVE_PYTHON, caller);
 		if (is_growth)
 			recorder_restore(thread, held, count, block, from, to < from ? size : to);
 		else
@@ -334,6 +343,7 @@ TL_INTERNAL void hook_python_install(void)
 
 	if (py_layout.get_allocator == NULL || py_layout.set_allocator == NULL)
 		return;
+	hook_was_tried = true;
 	if (allocator != NULL && strncmp(allocator, "malloc", 6) == 0)
 		return; /* libc sees it all */
 
@@ -357,8 +367,13 @@ TL_INTERNAL void hook_python_heal(void)
 	struct thread *thread = &thread_self;
 
 	thread->is_probing_python = false;
-	if (!hook_is_installed)
+	if (TL_RARELY(!hook_is_installed)) {
+		if (!hook_was_tried && py_frame_thread_is_attached()) { /* libpython came late, by dlopen */
+			hook_mmap_find_python();
+			hook_python_install();
+		}
 		return;
+	}
 	if (!py_layout.is_initialized()) {
 		TL_STORE(hook_was_initialized, false);
 		return;

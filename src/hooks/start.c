@@ -2,10 +2,12 @@
 #include "../agent/lifecycle.h"
 #include "../base/thread.h"
 #include "../process/real_malloc.h"
+#include "hook_events.h"
 #include "hook_mmap.h"
 #include "hook_python.h"
 
 #include <errno.h>
+#include <pthread.h>
 
 static __attribute__((constructor)) void start_agent(void)
 {
@@ -14,8 +16,10 @@ static __attribute__((constructor)) void start_agent(void)
 	thread_self.busy = true;
 	real_malloc_find();
 	if (lifecycle_start()) {
+		hook_events_start();
 		hook_mmap_find_python();
 		hook_python_install();
+		pthread_atfork(NULL, NULL, hook_events_reset_in_child);
 		lifecycle_run();
 	}
 	thread_self.busy = false;

@@ -1,21 +1,22 @@
-/* DESIGN: every field is one call, in the order of CONTRACT 5, so that the two can be read side by side. A field call
- * writes the comma, the quoted name and the value; the first field of an object is written by hand. The labels
- * become fields of their own (`labels.KEY`), so a key that comes twice is written once: Elasticsearch refuses a
- * document with a doubled field.
+/* DESIGN: every field is one call, in the order of CONTRACT 5, so that the two can be read side by
+ * side. A field call writes the comma, the quoted name and the value; the first field of an object
+ * is written by hand. The labels become fields of their own (`labels.KEY`), so a key that comes
+ * twice is written once: Elasticsearch refuses a document with a doubled field.
  *
- * The fields of the verdict are there from the start, null until the analysis fills them: an index template and a
- * reader written today stay right.
+ * The fields of the verdict are there from the start, null until the analysis fills them: an index
+ * template and a reader written today stay right.
  */
 #include "documents.h"
 
 #include "../base/hash.h"
+#include "../base/sort.h"
 #include "../base/text.h"
 #include "../process/config.h"
 #include "snapshot.h"
 
 #include <string.h>
 
-#define DOCUMENTS_MIB 1048576.0
+#define DOCUMENTS_MIB   1048576.0
 #define DOCUMENTS_LABEL 256 /* bytes of a key or value, with NUL */
 
 static void documents_field(struct text *text, const char *name)
@@ -37,7 +38,8 @@ static void documents_put_u64(struct text *text, const char *name, uint64_t valu
 	text_put_u64(text, value);
 }
 
-static void documents_put_fixed(struct text *text, const char *name, double value, unsigned decimals)
+static void documents_put_fixed(struct text *text, const char *name, double value,
+				unsigned decimals)
 {
 	documents_field(text, name);
 	text_put_fixed(text, value, decimals);
@@ -72,7 +74,8 @@ static void documents_put_time(struct text *text, const char *name, double epoch
 	text_put(text, "Z\"");
 }
 
-/* Takes the next `key=value` off the list. False at its end; *key is empty for an entry that is none. */
+/* Takes the next `key=value` off the list. False at its end; *key is empty for an entry that is
+ * none. */
 static bool documents_next_label(const char **list, char *key, char *value)
 {
 	const char *entry = *list, *end = strchrnul(entry, ','), *equals;
@@ -110,7 +113,8 @@ static bool documents_has_label(const char *list, const char *wanted)
 
 static void documents_put_labels(struct text *text, const char *list)
 {
-	char key[DOCUMENTS_LABEL], value[DOCUMENTS_LABEL], name[sizeof("labels.") + DOCUMENTS_LABEL];
+	char key[DOCUMENTS_LABEL], value[DOCUMENTS_LABEL],
+		name[sizeof("labels.") + DOCUMENTS_LABEL];
 
 	while (documents_next_label(&list, key, value)) {
 		if (key[0] == '\0' || documents_has_label(list, key)) /* the last of a key counts */
@@ -124,8 +128,10 @@ static void documents_put_labels(struct text *text, const char *list)
 	}
 }
 
-/* 32 hexadecimal digits over all that tells this document from any other. `site` NULL: the process. */
-static void documents_put_id(struct text *text, const struct snapshot *snapshot, const struct snapshot_site *site)
+/* 32 hexadecimal digits over all that tells this document from any other. `site` NULL: the
+ * process. */
+static void documents_put_id(struct text *text, const struct snapshot *snapshot,
+			     const struct snapshot_site *site)
 {
 	char buffer[1024];
 	struct text key = text_over(buffer, sizeof(buffer));
@@ -167,7 +173,8 @@ static void documents_begin(struct text *text, const struct snapshot *snapshot)
 }
 
 /* Who wrote it, when, and as what. */
-static void documents_put_origin(struct text *text, const struct snapshot *snapshot, const struct snapshot_site *site)
+static void documents_put_origin(struct text *text, const struct snapshot *snapshot,
+				 const struct snapshot_site *site)
 {
 	documents_put_fixed(text, "elapsed_seconds", snapshot->elapsed_s, 3);
 	documents_put_time(text, "@timestamp", snapshot->time);
@@ -181,7 +188,8 @@ static void documents_put_origin(struct text *text, const struct snapshot *snaps
 	documents_put_string(text, "kind", site == NULL ? "process" : "function");
 }
 
-static void documents_put_live(struct text *text, const struct estimate *bytes, const struct estimate *count)
+static void documents_put_live(struct text *text, const struct estimate *bytes,
+			       const struct estimate *count)
 {
 	documents_put_fixed(text, "live_bytes", bytes->value, 0);
 	documents_put_fixed(text, "live_bytes_se", bytes->se, 0);
@@ -207,9 +215,11 @@ static void documents_put_usage(struct text *text, const struct snapshot_site *s
 	documents_put_fixed(text, "total_mb", figures->total_bytes.value / DOCUMENTS_MIB, 6);
 	documents_put_u64(text, "sample_count", figures->sample_count);
 	documents_put_u64(text, "sample_total_bytes", figures->sample_bytes);
-	documents_put_fixed(text, "sample_total_mb", (double)figures->sample_bytes / DOCUMENTS_MIB, 6);
+	documents_put_fixed(text, "sample_total_mb", (double)figures->sample_bytes / DOCUMENTS_MIB,
+			    6);
 	documents_put_u64(text, "sample_free_bytes", figures->freed_sample_bytes);
-	documents_put_fixed(text, "sample_free_mb", (double)figures->freed_sample_bytes / DOCUMENTS_MIB, 6);
+	documents_put_fixed(text, "sample_free_mb",
+			    (double)figures->freed_sample_bytes / DOCUMENTS_MIB, 6);
 	documents_put_fixed(text, "retention_pct", figures->retention * 100, 2);
 	documents_put_u64(text, "peak_single", figures->largest);
 	documents_put_fixed(text, "avg_size", figures->total_bytes.value / figures->count.value, 2);
@@ -285,55 +295,14 @@ TL_INTERNAL void documents_process(struct text *text, const struct snapshot *sna
 	documents_end(text, start);
 }
 
-static double documents_live_bytes(const struct snapshot *snapshot, uint32_t site)
+TL_INTERNAL size_t documents_rank(const struct snapshot *snapshot, uint32_t *order, double *keys)
 {
-	return snapshot->sites[site].figures.live_bytes.value;
-}
+	size_t count = snapshot->site_count;
 
-/* Lets the root of a heap, whose top is the least, sink to its place. */
-static void documents_sink(const struct snapshot *snapshot, uint32_t *heap, size_t count)
-{
-	uint32_t moving = heap[0];
-	size_t place = 0, child;
-
-	for (; (child = 2 * place + 1) < count; place = child) {
-		if (child + 1 < count &&
-		    documents_live_bytes(snapshot, heap[child + 1]) < documents_live_bytes(snapshot, heap[child]))
-			child++;
-		if (documents_live_bytes(snapshot, moving) <= documents_live_bytes(snapshot, heap[child]))
-			break;
-		heap[place] = heap[child];
+	for (size_t i = 0; i < count; i++) {
+		order[i] = (uint32_t)i;
+		keys[i] = snapshot->sites[i].figures.live_bytes.value;
 	}
-	heap[place] = moving;
-}
-
-TL_INTERNAL size_t documents_rank(const struct snapshot *snapshot, uint32_t *order, size_t limit)
-{
-	size_t count = 0;
-
-	/* The `limit` best seen so far, the least of them on top. */
-	for (uint32_t site = 0; site < snapshot->site_count; site++) {
-		double live = documents_live_bytes(snapshot, site);
-
-		if (count < limit) {
-			size_t place = count++;
-
-			for (; place > 0 && live < documents_live_bytes(snapshot, order[(place - 1) / 2]);
-			     place = (place - 1) / 2)
-				order[place] = order[(place - 1) / 2];
-			order[place] = site;
-		} else if (count > 0 && live > documents_live_bytes(snapshot, order[0])) {
-			order[0] = site;
-			documents_sink(snapshot, order, count);
-		}
-	}
-	/* Taking the least off again and again leaves the most in front. */
-	for (size_t left = count; left > 1; left--) {
-		uint32_t least = order[0];
-
-		order[0] = order[left - 1];
-		documents_sink(snapshot, order, left - 1);
-		order[left - 1] = least;
-	}
-	return count;
+	sort_descending(order, count, keys);
+	return count < DOCUMENTS_MOST ? count : DOCUMENTS_MOST;
 }

@@ -1,9 +1,9 @@
 /* documents: the JSON documents of CONTRACT 5, one object a line.
  *
  * Runs      in the worker and at exit. Pure: a snapshot and the settings in, text out.
- * Promises  each document is valid JSON on one line whatever its names hold; what is not known is null. Its `_id` is
- *           the same each time that the same dump of the same process is written, and no other's.
- *           docs/FORMAT.md describes the fields.
+ * Promises  each document is valid JSON on one line whatever its names hold; what is not known is
+ *           null. Its `_id` is the same each time that the same dump of the same process is
+ *           written, and no other's. docs/FORMAT.md describes the fields.
  */
 #ifndef TL_OUTPUT_DOCUMENTS_H
 #define TL_OUTPUT_DOCUMENTS_H
@@ -15,11 +15,14 @@ struct text;
 
 #define DOCUMENTS_MOST 1000 /* functions in a dump */
 
-/* Appends one document and its newline; when it does not fit, nothing, and `cut` is set. 48 KiB are always enough. */
-TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot, size_t site);
+/* Appends one document and its newline; when it does not fit, nothing, and `cut` is set. 48 KiB
+ * are always enough. */
+TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot,
+				    size_t site);
 TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot);
 
-/* Fills `order` with the sites of the most live bytes, most first, at most `limit`. Returns how many. */
-TL_INTERNAL size_t documents_rank(const struct snapshot *snapshot, uint32_t *order, size_t limit);
+/* Fills `order` with the sites by live bytes, most first; `order` and `keys` have room for all of
+ * them. Returns how many are to be written. */
+TL_INTERNAL size_t documents_rank(const struct snapshot *snapshot, uint32_t *order, double *keys);
 
 #endif

@@ -1,6 +1,7 @@
-/* DESIGN: one scratch mapping for all three writers, sized for the largest of them, used in turn and given back. The
- * table may have many rows (TRACKLEAK_TOP) and leaves in one write all the same, so that processes never mix
- * their tables: its rows decide the size of the mapping, of which only what is used becomes resident.
+/* DESIGN: one scratch mapping for all three writers, sized for the largest of them, used in turn
+ * and given back. The table may have many rows (TRACKLEAK_TOP) and leaves in one write all the
+ * same, so that processes never mix their tables: its rows decide the size of the mapping, of which
+ * only what is used becomes resident.
  */
 #include "dump.h"
 
@@ -18,7 +19,7 @@
 #include <string.h>
 
 #define DUMP_LINES ((size_t)64 * 1024) /* of one write of JSON lines */
-#define DUMP_NAME 4096
+#define DUMP_NAME  4096
 
 static struct log_file dump_table_file, dump_lines_file;
 
@@ -31,7 +32,8 @@ static void dump_write_table(const struct snapshot *snapshot, char *scratch, siz
 	log_file_append(&dump_table_file, text.data, text.length);
 }
 
-/* `profiler.json` -> `profiler.jsonl`. A table on stderr has its lines in the folder, under the usual name. */
+/* `profiler.json` -> `profiler.jsonl`. A table on stderr has its lines in the folder, under the
+ * usual name. */
 static const char *dump_lines_name(struct text *name)
 {
 	const char *table = strcmp(config.json_log, "-") == 0 ? "profiler" : config.json_log;
@@ -55,8 +57,8 @@ static void dump_flush_lines(struct text *text)
 }
 
 /* The functions in their order, the process behind them. */
-static void dump_put_document(struct text *text, const struct snapshot *snapshot, const uint32_t *order, size_t at,
-			      size_t count)
+static void dump_put_document(struct text *text, const struct snapshot *snapshot,
+			      const uint32_t *order, size_t at, size_t count)
 {
 	if (at < count)
 		documents_function(text, snapshot, order[at]);
@@ -64,14 +66,21 @@ static void dump_put_document(struct text *text, const struct snapshot *snapshot
 		documents_process(text, snapshot);
 }
 
+/* The ranking: a key and an index for each site. */
+static size_t dump_ranking_bytes(const struct snapshot *snapshot)
+{
+	return snapshot->site_count * (sizeof(double) + sizeof(uint32_t));
+}
+
 /* The scratch holds the ranking first, then a buffer of lines. */
 static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
 {
 	char name_buffer[DUMP_NAME];
 	struct text name = text_over(name_buffer, sizeof(name_buffer));
-	uint32_t *order = (void *)scratch;
-	struct text text = text_over(scratch + DOCUMENTS_MOST * sizeof(*order), DUMP_LINES);
-	size_t count = documents_rank(snapshot, order, DOCUMENTS_MOST);
+	double *keys = (void *)scratch;
+	uint32_t *order = (void *)(keys + snapshot->site_count);
+	struct text text = text_over(scratch + dump_ranking_bytes(snapshot), DUMP_LINES);
+	size_t count = documents_rank(snapshot, order, keys);
 
 	dump_lines_file.name = dump_lines_name(&name);
 	for (size_t i = 0; i <= count; i++) {
@@ -90,10 +99,10 @@ TL_INTERNAL void dump_write(const struct snapshot *snapshot)
 	static bool has_complained;
 	int saved_errno = errno;
 	size_t rows = snapshot->site_count < config.top ? snapshot->site_count : (size_t)config.top;
-	size_t room = DOCUMENTS_MOST * sizeof(uint32_t) + DUMP_LINES;
+	size_t room = dump_ranking_bytes(snapshot) + DUMP_LINES;
 	char *scratch;
 
-	_Static_assert(SNAPSHOT_JSON_BUFFER <= DOCUMENTS_MOST * sizeof(uint32_t) + DUMP_LINES, "one scratch for all");
+	_Static_assert(SNAPSHOT_JSON_BUFFER <= DUMP_LINES, "one scratch for all");
 	if (room < table_room(rows))
 		room = table_room(rows);
 	scratch = pages_map(room);

@@ -1,8 +1,8 @@
 /* dump: writes one snapshot everywhere it belongs: the table, the JSON lines, the snapshot file.
  *
  * Runs      in the worker and at exit, never in a hook. The caller lets one run at a time.
- * Promises  the table leaves in one write, JSON lines in writes of whole lines; scratch memory is given back; errno
- *           is kept; nothing fails upward.
+ * Promises  the table leaves in one write, JSON lines in writes of whole lines; scratch memory is
+ *           given back; errno is kept; nothing fails upward.
  * Gives up  on what cannot be written: each kind is counted and said once.
  */
 #ifndef TL_OUTPUT_DUMP_H

@@ -1,6 +1,6 @@
-/* DESIGN: one buffer, one mutex. A line is put behind the others; when it does not fit, the buffer is written and it
- * is put again. The mutex is held over the write, so lines keep their order; that makes threads wait for the disk,
- * which a debugging aid may.
+/* DESIGN: one buffer, one mutex. A line is put behind the others; when it does not fit, the buffer
+ * is written and it is put again. The mutex is held over the write, so lines keep their order; that
+ * makes threads wait for the disk, which a debugging aid may.
  */
 #include "event_log.h"
 
@@ -28,7 +28,7 @@ static void event_log_write_locked(void)
 	text_clear(&event_log_text);
 }
 
-struct event {
+struct event_log_event {
 	const void *block;
 	const char *function, *file; /* function NULL: a free */
 	size_t size;
@@ -36,9 +36,10 @@ struct event {
 	uint32_t line;
 };
 
-static void event_log_put(struct text *text, const struct event *event)
+static void event_log_put(struct text *text, const struct event_log_event *event)
 {
-	text_put(text, event->function == NULL ? "{\"event_type\":2,\"ptr\":\"0x" : "{\"event_type\":1,\"ptr\":\"0x");
+	text_put(text, event->function == NULL ? "{\"event_type\":2,\"ptr\":\"0x"
+					       : "{\"event_type\":1,\"ptr\":\"0x");
 	text_put_hex(text, (uintptr_t)event->block);
 	text_put_char(text, '"');
 	if (event->function != NULL) {
@@ -56,7 +57,7 @@ static void event_log_put(struct text *text, const struct event *event)
 	text_put(text, "\"}\n");
 }
 
-static void event_log_add(const struct event *event)
+static void event_log_add(const struct event_log_event *event)
 {
 	int saved_errno = errno;
 	size_t start;
@@ -81,20 +82,20 @@ out:
 	errno = saved_errno;
 }
 
-TL_INTERNAL void event_log_alloc(const void *block, size_t size, const char *function, const char *file, uint32_t line,
-				 int64_t epoch_s)
+TL_INTERNAL void event_log_alloc(const void *block, size_t size, const char *function,
+				 const char *file, uint32_t line, int64_t epoch_s)
 {
-	event_log_add(&(struct event){.block = block,
-				      .size = size,
-				      .function = function,
-				      .file = file,
-				      .line = line,
-				      .epoch_s = epoch_s});
+	event_log_add(&(struct event_log_event){.block = block,
+						.size = size,
+						.function = function,
+						.file = file,
+						.line = line,
+						.epoch_s = epoch_s});
 }
 
 TL_INTERNAL void event_log_free(const void *block, int64_t epoch_s)
 {
-	event_log_add(&(struct event){.block = block, .epoch_s = epoch_s});
+	event_log_add(&(struct event_log_event){.block = block, .epoch_s = epoch_s});
 }
 
 TL_INTERNAL void event_log_flush(void)

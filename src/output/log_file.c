@@ -1,15 +1,18 @@
-/* DESIGN: open, look, write, close, at each call. Dumps are minutes apart and event lines come 64 KiB at a time, so
- * an open costs nothing that matters, and it answers four troubles at once: rotation by others, deleted folders,
- * descriptors that the program closed, and forks.
+/* DESIGN: open, look, write, close, at each call. Dumps are minutes apart and event lines come 64
+ * KiB at a time, so an open costs nothing that matters, and it answers four troubles at once:
+ * rotation by others, deleted folders, descriptors that the program closed, and forks.
  *
- * Rotation is a chain of renames under a flock of the log itself, taken without waiting: who does not get it appends
- * to the file it has open, and no line is lost, for a renamed file is still a file. Under the lock the name must
- * still mean the open file, else another process has just rotated it. The lock is given back by name (LOCK_UN)
- * and not by close alone: a child forked meanwhile holds a copy of the descriptor, and would hold the lock.
+ * Rotation is a chain of renames under a flock of the log itself, taken without waiting: who does
+ * not get it appends to the file it has open, and no line is lost, for a renamed file is still a
+ * file. Under the lock the name must still mean the open file, else another process has just
+ * rotated it. The lock is given back by name (LOCK_UN) and not by close alone: a child forked
+ * meanwhile holds a copy of the descriptor, and would hold the lock.
  *
- * Appends exclude each other in the kernel, but a look at the end of the file may see half of one. So who appends
- * holds the lock shared, and who looks for a torn line (at the first append, and after a failed one) wants it alone.
- * Either goes on without the lock when it cannot be had at once; the worst of that is an empty line.
+ * Appends exclude each other in the kernel, but a look at the end of the file may see half of one.
+ * So who appends holds a second lock shared, and who looks for a torn line (at the first append,
+ * and after a failed one) wants that alone. Either goes on without it when it cannot be had at
+ * once; the worst of that is an empty line. It is a record lock of the open file, which flock knows
+ * nothing of: with one lock for both, busy writers kept everybody from rotating.
  */
 #include "log_file.h"
 
@@ -28,7 +31,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LOG_FILE_PATH 4096
+#define LOG_FILE_PATH  4096
 #define LOG_FILE_TRIES 4 /* of losing a race against another process that rotates */
 
 static bool log_file_is_stderr(const char *name)
@@ -101,7 +104,8 @@ static bool log_file_is_safe(int folder, int fd)
 /* -1 and errno; EINVAL: what stands there is not ours to write to. */
 static int log_file_open(int folder, const char *leaf)
 {
-	/* Read too: the last byte tells whether a line was torn. O_NONBLOCK: a planted FIFO must not stop us. */
+	/* Read too: the last byte tells whether a line was torn. O_NONBLOCK: a planted FIFO must
+	 * not stop us. */
 	int flags = O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	int fd = -1;
 
@@ -128,7 +132,8 @@ static bool log_file_would_overflow(int fd, size_t length)
 	struct stat status;
 	uint64_t limit = config.log_max_mb << 20;
 
-	return fstat(fd, &status) == 0 && status.st_size > 0 && (uint64_t)status.st_size + length > limit;
+	return fstat(fd, &status) == 0 && status.st_size > 0 &&
+	       (uint64_t)status.st_size + length > limit;
 }
 
 /* `events.log.3`; number 0 is the log itself. */
@@ -190,18 +195,27 @@ static bool log_file_is_torn(int fd)
 	struct stat status;
 	char last;
 
-	return fstat(fd, &status) == 0 && status.st_size > 0 && pread(fd, &last, 1, status.st_size - 1) == 1 &&
-	       last != '\n';
+	return fstat(fd, &status) == 0 && status.st_size > 0 &&
+	       pread(fd, &last, 1, status.st_size - 1) == 1 && last != '\n';
 }
 
-/* One write of all, behind a newline if the last line is torn. Returns the bytes of ours that were written. */
+/* Never waits. `type` F_RDLCK, F_WRLCK or F_UNLCK. */
+static bool log_file_lock_writes(int fd, short type)
+{
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+/* One write of all, behind a newline if the last line is torn. Returns the bytes of ours that
+ * were written. */
 static size_t log_file_write(int fd, const char *bytes, size_t length, bool must_look)
 {
 	struct iovec parts[] = {
 		{.iov_base = "\n", .iov_len = 1},
 		{.iov_base = (void *)(uintptr_t)bytes, .iov_len = length},
 	};
-	bool is_locked = flock(fd, (must_look ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0;
+	bool is_locked = log_file_lock_writes(fd, must_look ? F_WRLCK : F_RDLCK);
 	bool is_torn = must_look && is_locked && log_file_is_torn(fd);
 	ssize_t written;
 	int error;
@@ -211,7 +225,7 @@ static size_t log_file_write(int fd, const char *bytes, size_t length, bool must
 	} while (written < 0 && errno == EINTR);
 	error = errno;
 	if (is_locked)
-		flock(fd, LOCK_UN);
+		log_file_lock_writes(fd, F_UNLCK);
 	errno = error;
 	if (written < 0)
 		return 0;
@@ -256,7 +270,8 @@ TL_COLD static void log_file_complain(const struct log_file *file, int error)
 	struct text path = text_over(buffer, sizeof(buffer));
 
 	log_file_path(&path, file->name);
-	diag_say("cannot write ", text_terminate(&path), " (", diag_reason(error), "): what does not fit is lost", NULL);
+	diag_say("cannot write ", text_terminate(&path), " (", diag_reason(error),
+		 "): what does not fit is lost", NULL);
 }
 
 TL_COLD static void log_file_tell_recovery(const struct log_file *file)
@@ -267,7 +282,8 @@ TL_COLD static void log_file_tell_recovery(const struct log_file *file)
 
 	log_file_path(&path, file->name);
 	text_put_u64(&number, file->lost_bytes);
-	diag_say(text_terminate(&path), " is written again; lost bytes: ", text_terminate(&number), NULL);
+	diag_say(text_terminate(&path), " is written again; lost bytes: ", text_terminate(&number),
+		 NULL);
 }
 
 TL_INTERNAL enum tl_err log_file_append(struct log_file *file, const char *bytes, size_t length)

@@ -1,11 +1,13 @@
-/* DESIGN: three choices in order: LOG_DIR, /tmp/trackleak, /tmp/trackleak-<uid>. All that is remembered is which one
- * was taken, one word that needs no lock and survives a fork; paths are put together when they are needed, and the
- * folder is opened anew for each use, because the program may close any descriptor, and cleaners delete folders.
- * The choice that worked last is tried first, so that the files of a process stay together; when it fails, all are
- * tried again from the top.
+/* DESIGN: three choices in order: LOG_DIR, /tmp/trackleak, /tmp/trackleak-<uid>. All that is
+ * remembered is which one was taken, one word that needs no lock and survives a fork; paths are put
+ * together when they are needed, and the folder is opened anew for each use, because the program
+ * may close any descriptor, and cleaners delete folders. The choice that worked last is tried
+ * first, so that the files of a process stay together; when it fails, all are tried again from the
+ * top.
  *
- * What stands under /tmp has a name that anybody can guess. Opening without following links and then looking at
- * the open folder (ours, nobody else may write) leaves no moment between look and use.
+ * What stands under /tmp has a name that anybody can guess. Opening without following links and
+ * then looking at the open folder (ours, nobody else may write) leaves no moment between look and
+ * use.
  */
 #include "log_folder.h"
 
@@ -30,7 +32,8 @@ enum log_folder_choice {
 
 TL_INTERNAL const char *log_folder_temporary = "/tmp";
 
-static enum log_folder_choice log_folder_chosen; /* written by whoever finds it failing; stale does no harm */
+static enum log_folder_choice
+	log_folder_chosen; /* written by whoever finds it failing; stale does no harm */
 static bool log_folder_is_silent;
 static char log_folder_started_in[LOG_FOLDER_PATH / 2]; /* written in the constructor only */
 
@@ -73,7 +76,8 @@ static void log_folder_make_parents(char *path)
 
 static int log_folder_open_or_make(char *path, enum log_folder_choice choice)
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (choice == LOG_FOLDER_SET ? 0 : O_NOFOLLOW);
+	int flags =
+		O_RDONLY | O_DIRECTORY | O_CLOEXEC | (choice == LOG_FOLDER_SET ? 0 : O_NOFOLLOW);
 	int folder = open(path, flags);
 	bool is_new;
 
@@ -93,7 +97,8 @@ static bool log_folder_is_private(int folder)
 {
 	struct stat status;
 
-	return fstat(folder, &status) == 0 && status.st_uid == geteuid() && !(status.st_mode & (S_IWGRP | S_IWOTH));
+	return fstat(folder, &status) == 0 && status.st_uid == geteuid() &&
+	       !(status.st_mode & (S_IWGRP | S_IWOTH));
 }
 
 /* Opens one choice. -1 and errno if it cannot be had, written, or trusted. */
@@ -135,8 +140,8 @@ TL_COLD static void log_folder_say_choice(enum log_folder_choice choice, int err
 			 ") nor under /tmp: no files are written", NULL);
 	} else if (choice != LOG_FOLDER_SET && !log_folder_is_silent) {
 		log_folder_put_choice(&path, choice);
-		diag_say("cannot write to ", text_terminate(&set), " (", diag_reason(error), "): files go to ",
-			 text_terminate(&path), NULL);
+		diag_say("cannot write to ", text_terminate(&set), " (", diag_reason(error),
+			 "): files go to ", text_terminate(&path), NULL);
 	}
 }
 
@@ -169,7 +174,8 @@ TL_INTERNAL void log_folder_start(bool silent)
 
 	log_folder_is_silent = silent;
 	TL_STORE(log_folder_chosen, LOG_FOLDER_SET);
-	if (config.log_dir[0] != '/' && getcwd(log_folder_started_in, sizeof(log_folder_started_in)) == NULL)
+	if (config.log_dir[0] != '/' &&
+	    getcwd(log_folder_started_in, sizeof(log_folder_started_in)) == NULL)
 		memcpy(log_folder_started_in, ".", 2);
 	folder = log_folder_open();
 	if (folder >= 0)

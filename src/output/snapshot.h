@@ -92,6 +92,7 @@ struct snapshot {
 	uint64_t live_samples, live_capacity;
 	uint64_t lost_samples;	/* samples dropped for want of room */
 	uint64_t thinned;	/* how often the full table doubled N and T */
+	uint64_t cut_stacks;	/* stacks that lost inner frames for want of room */
 	uint64_t other_sites;	/* functions that went to <other functions> */
 
 	/* the process */

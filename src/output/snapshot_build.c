@@ -464,6 +464,7 @@ static void snapshot_fill_process(struct snapshot_work *work, const struct snaps
 	snapshot->live_capacity = live_blocks_capacity();
 	snapshot->lost_samples = losses.samples + losses.missed_frees + losses.reentrant + maps_lost();
 	snapshot->thinned = live_blocks_thinned();
+	snapshot->cut_stacks = stacks_refused();
 	snapshot->other_sites = names_others() + sites_refused();
 	snapshot->rss_bytes = memory.rss_bytes;
 	snapshot->peak_rss_bytes = memory.peak_rss_bytes;

@@ -1,11 +1,12 @@
-/* DESIGN: a writer of three words: where the descriptor is, what is buffered, what failed first. Values are put into
- * the text, and the buffer is flushed between values whenever less than the largest value's room is left, so
- * that nothing is ever cut. A failure is remembered and makes the rest a no-op: the file is judged once, at its end.
+/* DESIGN: a writer of three words: where the descriptor is, what is buffered, what failed first.
+ * Values are put into the text, and the buffer is flushed between values whenever less than the
+ * largest value's room is left, so that nothing is ever cut. A failure is remembered and makes the
+ * rest a no-op: the file is judged once, at its end.
  *
  * Frames are short arrays and not objects: there may be a hundred thousand of them.
  *
- * Pruning reads the folder by getdents64, because opendir allocates. A process is dead when nobody has its pid, or
- * when who has it now was started after the snapshot was written.
+ * Pruning reads the folder by getdents64, because opendir allocates. A process is dead when nobody
+ * has its pid, or when who has it now was started after the snapshot was written.
  */
 #include "snapshot_json.h"
 
@@ -27,12 +28,12 @@
 
 /* The largest value: the labels, 4095 bytes of at most `\u001f` each. */
 #define SNAPSHOT_JSON_VALUE ((size_t)26 * 1024)
-#define SNAPSHOT_JSON_NAME 64
+#define SNAPSHOT_JSON_NAME  64
 
 struct snapshot_json {
 	int fd;
 	struct text text;
-	int error; /* errno of the first failure */
+	int error;     /* errno of the first failure */
 	bool is_first; /* of its object or array: no comma before it */
 };
 
@@ -94,7 +95,8 @@ static void snapshot_json_u64(struct snapshot_json *json, const char *key, uint6
 	text_put_u64(snapshot_json_key(json, key), value);
 }
 
-static void snapshot_json_fixed(struct snapshot_json *json, const char *key, double value, unsigned decimals)
+static void snapshot_json_fixed(struct snapshot_json *json, const char *key, double value,
+				unsigned decimals)
 {
 	text_put_fixed(snapshot_json_key(json, key), value, decimals);
 }
@@ -110,7 +112,8 @@ static void snapshot_json_bool(struct snapshot_json *json, const char *key, bool
 }
 
 /* [value, standard error] */
-static void snapshot_json_estimate(struct snapshot_json *json, const char *key, const struct estimate *estimate)
+static void snapshot_json_estimate(struct snapshot_json *json, const char *key,
+				   const struct estimate *estimate)
 {
 	struct text *text = snapshot_json_key(json, key);
 
@@ -173,7 +176,8 @@ static void snapshot_json_put_totals(struct snapshot_json *json, const struct sn
 	snapshot_json_close(json, '}');
 }
 
-static void snapshot_json_put_figures(struct snapshot_json *json, const struct site_figures *figures)
+static void snapshot_json_put_figures(struct snapshot_json *json,
+				      const struct site_figures *figures)
 {
 	snapshot_json_u64(json, "counted", figures->counted);
 	snapshot_json_u64(json, "counted_bytes", figures->counted_bytes);
@@ -190,8 +194,8 @@ static void snapshot_json_put_figures(struct snapshot_json *json, const struct s
 }
 
 /* Puts the lines of one site; `at` is where they begin. Returns where the next site's begin. */
-static size_t snapshot_json_put_lines(struct snapshot_json *json, const struct snapshot *snapshot, size_t site,
-				      size_t at)
+static size_t snapshot_json_put_lines(struct snapshot_json *json, const struct snapshot *snapshot,
+				      size_t site, size_t at)
 {
 	snapshot_json_open(json, "lines", '[');
 	for (; at < snapshot->line_count && snapshot->lines[at].site == site; at++) {
@@ -325,7 +329,8 @@ static bool snapshot_json_is_foreign(int folder, const char *name)
 {
 	struct stat status;
 
-	return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_uid != geteuid();
+	return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       status.st_uid != geteuid();
 }
 
 /* Returns 0 or an errno. */
@@ -334,14 +339,17 @@ static int snapshot_json_replace(int folder, const struct snapshot *snapshot, ch
 	char name_buffer[SNAPSHOT_JSON_NAME], temporary_buffer[SNAPSHOT_JSON_NAME];
 	struct text name = text_over(name_buffer, sizeof(name_buffer));
 	struct text temporary = text_over(temporary_buffer, sizeof(temporary_buffer));
-	struct snapshot_json json = {.text = text_over(buffer, SNAPSHOT_JSON_BUFFER), .is_first = true};
+	struct snapshot_json json = {.text = text_over(buffer, SNAPSHOT_JSON_BUFFER),
+				     .is_first = true};
 
 	snapshot_json_name(&name, snapshot->pid, ".json");
 	snapshot_json_name(&temporary, snapshot->pid, ".json.tmp");
-	if (snapshot_json_is_foreign(folder, name_buffer) || snapshot_json_is_foreign(folder, temporary_buffer))
+	if (snapshot_json_is_foreign(folder, name_buffer) ||
+	    snapshot_json_is_foreign(folder, temporary_buffer))
 		return EPERM;
 	unlinkat(folder, temporary_buffer, 0); /* of a process that was killed while it wrote */
-	json.fd = openat(folder, temporary_buffer, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	json.fd = openat(folder, temporary_buffer,
+			 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (json.fd < 0)
 		return errno;
 	fchmod(json.fd, (mode_t)config.log_mode);
@@ -373,7 +381,8 @@ static uint64_t snapshot_json_parse_name(const char *name, bool *is_temporary)
 	return *is_temporary || strcmp(name, ".json") == 0 ? pid : 0;
 }
 
-/* Nanoseconds since 1970 at which the process that has this pid now was started; 0: there is none; -1: not known. */
+/* Nanoseconds since 1970 at which the process that has this pid now was started; 0: there is
+ * none; -1: not known. */
 static int64_t snapshot_json_started_ns(uint64_t pid)
 {
 	char buffer[1024];
@@ -396,15 +405,18 @@ static int64_t snapshot_json_started_ns(uint64_t pid)
 	close(fd);
 	buffer[length > 0 ? length : 0] = '\0';
 
-	/* The start is the 20th word after the program's name, which stands in parentheses and may hold any. */
+	/* The start is the 20th word after the program's name, which stands in parentheses and
+	 * may hold any. */
 	at = strrchr(buffer, ')');
 	for (int word = 0; at != NULL && word < 20; word++)
 		at = strchr(at + 1, ' ');
-	if (at == NULL || clock_gettime(CLOCK_REALTIME, &now) != 0 || clock_gettime(CLOCK_BOOTTIME, &since_boot) != 0)
+	if (at == NULL || clock_gettime(CLOCK_REALTIME, &now) != 0 ||
+	    clock_gettime(CLOCK_BOOTTIME, &since_boot) != 0)
 		return -1;
 	for (at++; *at >= '0' && *at <= '9'; at++)
 		ticks = ticks * 10 + (uint64_t)(*at - '0');
-	return (now.tv_sec - since_boot.tv_sec) * INT64_C(1000000000) + (now.tv_nsec - since_boot.tv_nsec) +
+	return (now.tv_sec - since_boot.tv_sec) * INT64_C(1000000000) +
+	       (now.tv_nsec - since_boot.tv_nsec) +
 	       (int64_t)(ticks * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK)));
 }
 
@@ -440,7 +452,8 @@ static size_t snapshot_json_list_dead(int folder, struct snapshot_json_dead *dea
 	size_t count = 0;
 	long length;
 
-	while (count < limit && (length = syscall(SYS_getdents64, folder, entries, sizeof(entries))) > 0) {
+	while (count < limit &&
+	       (length = syscall(SYS_getdents64, folder, entries, sizeof(entries))) > 0) {
 		for (long at = 0; at < length && count < limit;) {
 			/* struct linux_dirent64: inode, offset, 16-bit record length, type, name */
 			const char *name = entries + at + 19;
@@ -493,7 +506,8 @@ TL_INTERNAL enum tl_err snapshot_json_write(const struct snapshot *snapshot, cha
 	if (error == 0)
 		return TL_OK;
 	if (!snapshot_json_has_complained)
-		diag_say("cannot write the snapshot file (", diag_reason(error), "): the former one stays", NULL);
+		diag_say("cannot write the snapshot file (", diag_reason(error),
+			 "): the former one stays", NULL);
 	snapshot_json_has_complained = true;
 	return TL_ERR_SYSTEM;
 }

@@ -1,10 +1,11 @@
-/* snapshot_json: the whole profile as one versioned JSON document, `snapshot-<pid>.json` in the log folder, for the
- * `trackleak` command. docs/FORMAT.md describes it.
+/* snapshot_json: the whole profile as one versioned JSON document, `snapshot-<pid>.json` in the log
+ * folder, for the `trackleak` command. docs/FORMAT.md describes it.
  *
- * Runs      in the worker and at exit. Streams through the caller's buffer; needs no memory of its own.
- * Promises  the file is replaced as a whole or not at all: a reader never sees half of it, and a killed process
- *           leaves its last one. Snapshots of dead processes are kept config.log_keep deep, the newest; never is
- *           a file touched that another user owns.
+ * Runs      in the worker and at exit. Streams through the caller's buffer; needs no memory of its
+ *           own.
+ * Promises  the file is replaced as a whole or not at all: a reader never sees half of it, and a
+ *           killed process leaves its last one. Snapshots of dead processes are kept
+ *           config.log_keep deep, the newest; never is a file touched that another user owns.
  * Gives up  on what cannot be written: the former snapshot stays, and one line says so.
  */
 #ifndef TL_OUTPUT_SNAPSHOT_JSON_H

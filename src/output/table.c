@@ -1,7 +1,8 @@
-/* DESIGN: the header and the dashed line are the widths' only source of truth for readers, and scripts cut the table
- * at them, so they are literals here, and every cell names its width beside them:
+/* DESIGN: the header and the dashed line are the widths' only source of truth for readers, and
+ * scripts cut the table at them, so they are literals here, and every cell names its width beside
+ * them:
  *
- *   FUNCTION 30 | COUNT 9 | TOTAL_MB 13 | SAMPLES 9 | SAMPLE_MB 13 | LINE 9 | FREED_MB 10 | (RET%) 8 | FILE
+ *   FUNCTION 30, COUNT 9, TOTAL_MB 13, SAMPLES 9, SAMPLE_MB 13, LINE 9, FREED_MB 10, (RET%) 8, FILE
  *
  * The first space of each width is a separator and stays when a figure is too wide.
  */
@@ -10,11 +11,14 @@
 #include "../base/text.h"
 #include "snapshot.h"
 
+/* clang-format off */
 static const char table_header[] =
 	"FUNCTION                          COUNT     TOTAL_MB  SAMPLES    SAMPLE_MB     LINE     FREED_MB(RET%) | FILE\n"
 	"------------------------------   --------  ---------- --------  ------------ --------  ---------------- | -----\n";
+/* clang-format on */
 
-/* Two names of 255 bytes, each byte at most `\xNN`, and seven figures; a trailer is shorter than the header. */
+/* Two names of 255 bytes, each byte at most `\xNN`, and seven figures; a trailer is shorter than
+ * the header. */
 #define TABLE_ROW_ROOM (2 * 255 * 4 + 256)
 
 TL_INTERNAL size_t table_room(uint64_t rows)

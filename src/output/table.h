@@ -1,8 +1,8 @@
 /* table: the text table of CONTRACT 3, which people read with tail -f.
  *
  * Runs      in the worker and at exit. Pure: a snapshot in, text out.
- * Promises  one row is one line, whatever its names hold; columns are never narrower than the header's, and a name
- *           that is wider pushes the rest of its own row only.
+ * Promises  one row is one line, whatever its names hold; columns are never narrower than the
+ *           header's, and a name that is wider pushes the rest of its own row only.
  */
 #ifndef TL_OUTPUT_TABLE_H
 #define TL_OUTPUT_TABLE_H

@@ -114,12 +114,12 @@ static uint64_t config_read_number(const char *variable, unsigned base, uint64_t
 		       : fallback;
 }
 
-static double config_read_real(const char *variable, double fallback, double low, double high)
+static double config_read_real(const char *variable, double fallback, const char *used, double low,
+			       double high)
 {
 	const char *value = config_value(variable), *cursor = value;
-	char buffer[96], used_buffer[32];
+	char buffer[96];
 	struct text wanted = text_over(buffer, sizeof(buffer));
-	struct text used = text_over(used_buffer, sizeof(used_buffer));
 	uint64_t whole;
 	double number, unit = 1;
 	bool has_digits, fits;
@@ -138,8 +138,7 @@ static double config_read_real(const char *variable, double fallback, double low
 	text_put_u64(&wanted, (uint64_t)low);
 	text_put(&wanted, " to ");
 	text_put_u64(&wanted, (uint64_t)high);
-	text_put_fixed(&used, fallback, 1);
-	config_say_bad(variable, value, text_terminate(&wanted), text_terminate(&used));
+	config_say_bad(variable, value, text_terminate(&wanted), used);
 	return fallback;
 }
 
@@ -210,7 +209,7 @@ TL_INTERNAL void config_load(bool silent)
 #define OPTIONAL(field, has_field, variable, fallback, low, high, ...)                             \
 	config.has_field = config_read_whole(variable, 10, low, high, fallback, &config.field);
 #define REAL(field, variable, fallback, low, high, ...)                                            \
-	config.field = config_read_real(variable, fallback, low, high);
+	config.field = config_read_real(variable, fallback, #fallback, low, high);
 #define SWITCH(field, variable, fallback, ...)                                                     \
 	config.field = config_read_switch(variable, fallback);
 #define NAME(field, variable, fallback, limit, ...)                                                \

@@ -98,6 +98,11 @@ static void live_set_bit(uint64_t *filter, uint64_t address)
 	__atomic_fetch_or(&filter[(page >> 6) & live_filter_mask], UINT64_C(1) << (page & 63), __ATOMIC_RELEASE);
 }
 
+TL_INTERNAL void live_blocks_watch_page(const void *block)
+{
+	live_set_bit(live_filter, (uintptr_t)block);
+}
+
 /* Closes the gap at `slot`: whoever stands behind it in the run, and may stand there, moves up (Knuth 6.4, algorithm R). */
 static void live_remove_slot(struct live_shard *shard, struct live_block *slots, size_t slot)
 {
@@ -168,6 +173,13 @@ static void live_make_room(struct thread *thread, struct live_shard *shard, stru
 	}
 }
 
+/* Growth upon growth from the same place, each certain: one entry tells it all. */
+static bool live_is_more_of(const struct live_block *known, const struct live_block *added)
+{
+	return (known->flags & added->flags & LIVE_IS_GROWTH) && known->probability >= 1 && added->probability >= 1 &&
+	       known->line == added->line && known->stack == added->stack;
+}
+
 /* Two samples of one address become one: chosen in proportion to what each stands for, it then stands for both. */
 static void live_join(struct thread *thread, struct live_block *kept, const struct live_block *added)
 {
@@ -175,10 +187,6 @@ static void live_join(struct thread *thread, struct live_block *kept, const stru
 	double added_bytes = (double)added->size / (double)added->probability;
 	double both = kept_bytes + added_bytes;
 
-	if (kept->probability >= 1 && added->probability >= 1 && kept->stack == added->stack) {
-		kept->size += added->size; /* nothing to estimate: the same place, twice */
-		return;
-	}
 	if (sampler_unit(thread) * both > kept_bytes)
 		*kept = *added;
 	kept->probability = (float)((double)kept->size / both);
@@ -191,7 +199,7 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 	size_t shard_index = live_shard_of(hash), entries = 0;
 	struct live_shard *shard = &live_shards[shard_index];
 	struct live_block *slots = live_slots + shard_index * live_shard_slots;
-	struct live_block *growth = NULL;
+	struct live_block *growth = NULL, *same = NULL;
 	enum tl_err error = TL_OK;
 	size_t slot;
 
@@ -212,8 +220,12 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 		entries++;
 		if (slots[slot].flags & LIVE_IS_GROWTH)
 			growth = &slots[slot];
+		if (live_is_more_of(&slots[slot], block))
+			same = &slots[slot];
 	}
-	if (entries >= LIVE_ENTRIES_PER_BLOCK && growth != NULL) {
+	if (same != NULL) {
+		same->size += block->size;
+	} else if (entries >= LIVE_ENTRIES_PER_BLOCK && growth != NULL) {
 		live_join(thread, growth, block);
 	} else if (shard->used + 1 >= live_shard_slots) {
 		error = TL_ERR_FULL; /* one slot stays empty: it ends every search */

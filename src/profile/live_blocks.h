@@ -41,6 +41,10 @@ static inline bool live_blocks_may_hold(const void *block)
 	return (TL_LOAD(live_filter[(page >> 6) & live_filter_mask]) >> (page & 63)) & 1;
 }
 
+/* Frees in this page take the slow path, whether or not a sample is there: for others who follow blocks. Until the filter is
+ * rebuilt. */
+TL_INTERNAL void live_blocks_watch_page(const void *block);
+
 TL_INTERNAL enum tl_err live_blocks_start(size_t slots);
 TL_INTERNAL void live_blocks_reset_in_child(void);
 

@@ -136,12 +136,7 @@ static uint32_t recorder_line_of(const struct py_frame *frame)
 	return (uint32_t)line;
 }
 
-/* Where an allocation is made: the line that is blamed, and with `with_stack` the stack that leads there. */
-struct recorder_place {
-	uint32_t line, stack;
-};
-
-static struct recorder_place recorder_find_place(enum live_layer layer, const void *caller, bool with_stack)
+TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller, bool with_stack)
 {
 	struct py_frame frames[RECORDER_DEEPEST];
 	struct recorder_place place = {.stack = STACKS_ROOT};

@@ -28,6 +28,13 @@ TL_INTERNAL void recorder_unlock_all(void);
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno);
 TL_INTERNAL void recorder_leave(struct thread *thread, int saved_errno);
 
+/* Where an allocation is made: the line that is blamed (sites.h), and with `with_stack` the stack that leads there (stacks.h).
+ * `caller` is blamed where there is no Python frame. */
+struct recorder_place {
+	uint32_t line, stack;
+};
+TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller, bool with_stack);
+
 /* A block was handed out. `charged`: bytes that the hook took from the countdown for it (size, or more for a realloc).
  * `caller`: return address of the allocation function, blamed where there is no Python frame. `is_growth`: `size` bytes
  * were added to a block that is known otherwise. */
