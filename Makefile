@@ -1,0 +1,173 @@
+# TrackLeak. `make help` lists the targets and the variables.
+
+PYTHON_VERSION ?=
+SCRIPT         ?=
+ARGS           ?=
+PREFIX         ?= /usr/local
+DESTDIR        ?=
+CC             ?= cc
+CLANG          ?= clang
+V              ?= 0
+PYTEST_ARGS    ?=
+FUZZ_SECONDS   ?= 20
+
+PYTHON  = $(shell tools/pick-python $(PYTHON_VERSION))
+CACHE  := $(HOME)/.cache/trackleak
+VENV   := $(CACHE)/venv
+
+# Lines about our own work go to stderr: `make run` leaves stdout to the program.
+Q   := $(if $(filter 1,$(V)),,@)
+say  = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)' >&2)
+
+SOURCES := $(wildcard src/*/*.[ch] src/*/*.def)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion
+# -fno-builtin: the compiler may not make a calloc of malloc and memset inside the hook of calloc.
+# nodelete: hooks cannot leave a process; now: no lazy binding, which takes the loader's lock, inside a hook.
+AGENT_FLAGS := -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc \
+	-fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free $(WARNINGS) \
+	-fstack-protector-strong -Wl,--version-script=tools/exports.map -Wl,-soname,trackleak.so \
+	-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed
+AGENT_LIBS := -ldl -pthread
+
+.PHONY: build check lint deps verify run test unit whole test-long single install uninstall clean quickstart help \
+	asan ubsan tsan fuzz pythons python-freethreaded settings-table format
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+build: trackleak.so  ## build ./trackleak.so (the default)
+
+trackleak.so: trackleak.c $(SOURCES) tools/exports.map Makefile
+	$(call say,CC,$@)
+	$(Q)$(CC) $(AGENT_FLAGS) $(CFLAGS) -o $@ trackleak.c $(LDFLAGS) $(AGENT_LIBS)
+
+check:  ## say what is there, what is missing, and what that would cost
+	@tools/deps check $(PYTHON)
+
+deps:  ## install what is missing (apt, dnf, yum, apk, pacman; as root or by sudo)
+	@tools/deps install run test
+
+verify: build  ## look at the library: linked libraries, exported and undefined symbols
+	@CC="$(CC)" tools/verify.py
+
+# GNU make ends with 2 when a recipe fails, whatever its status. Only under -q (asking whether something is to be
+# done) does it end with 1, so that is how the usage line gets the status it promises.
+ifneq ($(filter run,$(MAKECMDGOALS)),)
+ifeq ($(strip $(SCRIPT)),)
+MAKEFLAGS += -q
+$(shell echo 'usage: make run SCRIPT=app.py [ARGS="..."] [PYTHON_VERSION=3.12]' >&2)
+endif
+endif
+
+run: deps-run build  ## run SCRIPT under the profiler
+	@LD_PRELOAD="$(CURDIR)/trackleak.so$${LD_PRELOAD:+:$$LD_PRELOAD}" $(PYTHON) "$(SCRIPT)" $(ARGS)
+
+test: deps-test build unit whole  ## unit and whole tests, on every interpreter found
+
+.PHONY: deps-run deps-test deps-lint
+deps-run deps-test deps-lint: deps-%:
+	@tools/deps install $*
+
+# A unit test names the sources it is linked with in its first line. FLAVOUR: asan, ubsan, tsan or none.
+FLAVOUR       ?= plain
+UNIT_FLAGS    := -std=gnu11 -DTL_SEAMS -Isrc $(WARNINGS) -g
+FLAGS_plain   := -O1
+FLAGS_asan    := -O1 -fsanitize=address -fno-omit-frame-pointer
+FLAGS_ubsan   := -O1 -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all
+FLAGS_tsan    := -O1 -fsanitize=thread
+UNIT_TESTS    := $(patsubst tests/unit/%.c,build/$(FLAVOUR)/%,$(wildcard tests/unit/*_test.c))
+links          = $(addprefix src/,$(shell sed -n '1s,^/\* links:\(.*\)\*/.*,\1,p' $(1)))
+
+build/$(FLAVOUR)/%_test: tests/unit/%_test.c $(wildcard tests/unit/*.h) $(SOURCES) Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(UNIT_FLAGS) $(FLAGS_$(FLAVOUR)) $(CFLAGS) -o $@ $< $(call links,$<) -lcmocka $(AGENT_LIBS)
+
+unit: deps-test $(UNIT_TESTS)  ## the modules by themselves (cmocka)
+	@tools/run-unit $(UNIT_TESTS)
+
+asan ubsan tsan:  ## the unit tests under gcc's sanitizers
+	$(Q)$(MAKE) --no-print-directory unit FLAVOUR=$@
+
+$(VENV)/ready: tools/requirements.txt
+	$(call say,VENV,$(VENV))
+	$(Q)python3 -m venv --clear $(VENV)
+	$(Q)$(VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	$(Q)touch $@
+
+PYTEST = PYTHONDONTWRITEBYTECODE=1 PYTHON_VERSION=$(PYTHON_VERSION) $(VENV)/bin/python -m pytest \
+	-p no:cacheprovider tests/whole $(PYTEST_ARGS)
+
+whole: deps-test build $(VENV)/ready  ## the library under real interpreters (pytest)
+	@$(PYTEST) -n 2
+
+test-long: deps-test build unit $(VENV)/ready  ## the same, in full length, on every interpreter
+	@TRACKLEAK_TEST_PYTHONS=all $(PYTEST) -n 2 --long
+
+fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZZ_SECONDS of libFuzzer for each parser
+	@for fuzzer in $^; do \
+		printf '  %-7s %s\n' FUZZ $$fuzzer >&2; \
+		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=1 || exit 1; \
+	done
+
+build/fuzz/%: tests/fuzz/%.c $(SOURCES) Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(UNIT_FLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS)
+
+lint: deps-lint $(VENV)/ready  ## the code's own rules: arrows, banned calls, settings table, format, compilers, analysers
+	@CC='$(CC)' CLANG='$(CLANG)' CLANG_FORMAT='$(VENV)/bin/clang-format' tools/lint
+
+format: $(VENV)/ready  ## put the C files into the project's form
+	$(Q)$(VENV)/bin/clang-format -i $(filter %.c %.h,$(SOURCES)) trackleak.c $(wildcard tests/*/*.[ch])
+
+settings-table:  ## write the settings table of README.md anew
+	$(Q)python3 tools/settings_table.py
+
+single:  ## pour the agent into one C file, build/trackleak_single.c
+	$(Q)mkdir -p build
+	$(call say,POUR,build/trackleak_single.c)
+	$(Q)python3 tools/single.py trackleak.c build/trackleak_single.c
+	$(call say,CC,build/trackleak_single.so)
+	$(Q)$(CC) -shared -fPIC -O2 -o build/trackleak_single.so build/trackleak_single.c -ldl -pthread
+
+quickstart: deps-run build  ## half a minute: profile test_leaks.py and show its table
+	@tools/quickstart $(PYTHON)
+
+DOCUMENTS = README.md LICENSE $(wildcard docs/*.md)
+
+install: build  ## into PREFIX (below DESTDIR)
+	$(Q)install -D -m 0755 trackleak.so "$(DESTDIR)$(PREFIX)/lib/trackleak.so"
+	$(Q)install -d "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
+	$(Q)install -m 0644 $(DOCUMENTS) "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
+	$(call say,DONE,$(DESTDIR)$(PREFIX)/lib/trackleak.so)
+
+uninstall:  ## undo install
+	$(Q)rm -f "$(DESTDIR)$(PREFIX)/lib/trackleak.so"
+	$(Q)rm -rf "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
+
+pythons:  ## unpack Debian's 3.13, 3.14 and 3.15 into the cache, for the tests
+	@tools/get-pythons $(CACHE)/pythons
+
+python-freethreaded:  ## build a free-threaded 3.13 of Debian's source into the cache (some minutes), for the tests
+	@tools/get-freethreaded $(CACHE)/freethreaded
+
+clean:  ## remove what was built
+	$(Q)rm -rf build trackleak.so
+
+help:  ## this page
+	@echo 'usage: make [TARGET] [VARIABLE=value]'
+	@echo
+	@sed -n 's/^\([a-z -]*\):.*  ## \(.*\)/\1\t\2/p' Makefile | sort | awk -F'\t' '{ printf "  %-20s %s\n", $$1, $$2 }'
+	@echo
+	@echo '  SCRIPT=app.py         what `make run` runs; ARGS="--port 8000" are its arguments'
+	@echo '  PYTHON_VERSION=3.12   the interpreter that run and test use (default: python3 on PATH)'
+	@echo '  PREFIX=/usr/local     where install puts the library; DESTDIR=/tmp/stage goes before it'
+	@echo '  CC=gcc CLANG=clang    the compilers; CFLAGS and LDFLAGS are added to ours'
+	@echo '  PYTEST_ARGS="-k fork" which of the whole tests; FUZZ_SECONDS=20 for each fuzzer'
+	@echo '  V=1                   show the commands'
+	@echo
+	@echo 'examples:'
+	@echo '  make run SCRIPT=test_leaks.py ARGS=30'
+	@echo '  TRACKLEAK_LOG_DIR=/tmp/logs TRACKLEAK_DUMP_INTERVAL=10 make run SCRIPT=app.py PYTHON_VERSION=3.12'
+	@echo '  make test PYTHON_VERSION=3.11 PYTEST_ARGS="-k retention"'

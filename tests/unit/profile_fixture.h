@@ -1,0 +1,114 @@
+/* profile_fixture: a process without Python: py_frame says what the test tells it to, and the settings are the test's. */
+#ifndef PROFILE_FIXTURE_H
+#define PROFILE_FIXTURE_H
+
+#include "base/hash.h"
+#include "process/config.h"
+#include "process/py_frame.h"
+#include "profile/recorder.h"
+#include "profile/sampler.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+TL_INTERNAL struct config config;
+
+/* What a frame's `code` points at. Its line is the first one plus the instruction's number. */
+struct fake_function {
+	const char *name, *file;
+	int32_t first_line;
+};
+
+/* The calling thread's stack, innermost first; depth 0: no Python frame. */
+static _Thread_local struct py_frame fake_stack[600];
+static _Thread_local size_t fake_depth;
+static size_t fake_lines_decoded;
+
+static void fake_push(const struct fake_function *function, int32_t instruction)
+{
+	memmove(fake_stack + 1, fake_stack, fake_depth * sizeof(fake_stack[0]));
+	fake_stack[0] = (struct py_frame){.code = (const char *)function, .instruction = instruction};
+	fake_depth++;
+}
+
+/* The stack is this one frame. */
+static void fake_run(const struct fake_function *function, int32_t instruction)
+{
+	fake_depth = 0;
+	fake_push(function, instruction);
+}
+
+static const struct fake_function *fake_of(const struct py_frame *frame)
+{
+	return (const struct fake_function *)(const void *)frame->code;
+}
+
+TL_INTERNAL void *py_frame_thread_state(enum py_hook_layer layer)
+{
+	(void)layer;
+	return fake_depth > 0 ? fake_stack : NULL;
+}
+
+TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *frames, size_t limit,
+				 bool *is_deeper)
+{
+	size_t depth = thread_state != NULL ? fake_depth : 0;
+
+	*is_deeper = depth > limit;
+	if (depth > limit)
+		depth = limit;
+	for (size_t i = 0; i < depth; i++)
+		frames[i] = fake_stack[i];
+	return depth;
+}
+
+TL_INTERNAL int32_t py_frame_first_line(const struct py_frame *frame)
+{
+	return fake_of(frame)->first_line;
+}
+
+TL_INTERNAL int32_t py_frame_line(const struct py_frame *frame)
+{
+	fake_lines_decoded++;
+	return fake_of(frame)->first_line + frame->instruction;
+}
+
+TL_INTERNAL uint64_t py_frame_identity(const struct py_frame *frame)
+{
+	const struct fake_function *function = fake_of(frame);
+	uint64_t name = hash_bytes(function->name, strlen(function->name), (uint64_t)function->first_line);
+
+	return hash_bytes(function->file, strlen(function->file), name) | 1;
+}
+
+TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame)
+{
+	return (uintptr_t)frame->code;
+}
+
+static size_t fake_copy(const char *name, char *buffer, size_t capacity)
+{
+	size_t length = strlen(name);
+
+	if (length > capacity - 1)
+		length = capacity - 1;
+	memcpy(buffer, name, length);
+	buffer[length] = 0;
+	return length;
+}
+
+TL_INTERNAL size_t py_frame_function_name(const struct py_frame *frame, char *buffer, size_t capacity)
+{
+	return fake_copy(fake_of(frame)->name, buffer, capacity);
+}
+
+TL_INTERNAL size_t py_frame_file_name(const struct py_frame *frame, char *buffer, size_t capacity)
+{
+	return fake_copy(fake_of(frame)->file, buffer, capacity);
+}
+
+#endif

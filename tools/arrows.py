@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""arrows.py: do all #includes under src/ point downward?
+
+A module may include headers of a lower layer, or of a module of its own layer that stands before it in LAYERS.
+trackleak.c must include every module, lowest first. A module that is not in LAYERS is an error: give it its place.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+# Lowest first. Folders on one line are sides of one layer and do not know each other.
+LAYERS = [
+    {"base": "types hash thread clock pages math random sort text diag intern"},
+    {"process": "config real_malloc py_layout py_lines py_text py_frame modules proc_memory"},
+    {"profile": "sampler names stacks sites live_blocks maps recorder", "analysis": ""},
+    {"output": "log_folder log_file snapshot snapshot_build table documents snapshot_json event_log dump"},
+    {"agent": "reports worker lifecycle"},
+    {"hooks": "hook_events hook_python hook_malloc hook_mmap hook_exit start"},
+]
+
+ROOT = Path(__file__).resolve().parent.parent
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+
+
+def places():
+    """{"base/types": (layer, folder, position)}"""
+    return {
+        "%s/%s" % (folder, module): (layer, folder, position)
+        for layer, folders in enumerate(LAYERS)
+        for folder, modules in folders.items()
+        for position, module in enumerate(modules.split())
+    }
+
+
+def includes(path):
+    return [(path.parent / name).resolve() for name in INCLUDE.findall(path.read_text(encoding="utf-8"))]
+
+
+def module_of(path):
+    try:
+        return path.relative_to(ROOT / "src").with_suffix("").as_posix()
+    except ValueError:
+        return None
+
+
+def check(problems):
+    place = places()
+    sources = sorted((ROOT / "src").rglob("*.[ch]"))
+    for path in sources:
+        here = module_of(path)
+        if here not in place:
+            problems.append("%s: not in the table of tools/arrows.py" % path.relative_to(ROOT))
+            continue
+        for target in includes(path):
+            there = module_of(target)
+            name = "%s includes %s" % (path.relative_to(ROOT), there)
+            if not target.exists():
+                problems.append("%s: no such file" % name)
+            elif target.suffix == ".def" or there == here:
+                continue
+            elif target.suffix == ".c":
+                problems.append("%s: only trackleak.c includes .c files" % name)
+            elif there not in place:
+                problems.append("%s: not in the table of tools/arrows.py" % name)
+            elif place[there][0] > place[here][0]:
+                problems.append("%s: upward" % name)
+            elif place[there][0] == place[here][0] and place[there][1] != place[here][1]:
+                problems.append("%s: the two sides of a layer do not know each other" % name)
+            elif place[there] > place[here]:
+                problems.append("%s: a later module of its own layer" % name)
+
+    product = ROOT / "trackleak.c"
+    if product.exists():
+        order = [module_of(path) for path in includes(product) if path.suffix == ".c"]
+        layers = [place[module][0] for module in order if module in place]
+        if layers != sorted(layers):
+            problems.append("trackleak.c: the modules are not included lowest layer first")
+        for path in sources:
+            if path.suffix == ".c" and module_of(path) not in order:
+                problems.append("trackleak.c: does not include %s" % path.relative_to(ROOT))
+    return len(sources)
+
+
+def main():
+    problems = []
+    count = check(problems)
+    for problem in problems:
+        print("arrows: %s" % problem, file=sys.stderr)
+    if not problems:
+        print("arrows: %d files, all downward" % count)
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
