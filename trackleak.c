@@ -2,9 +2,11 @@
  *
  *     LD_PRELOAD=./trackleak.so python3.11 app.py
  *
- * This file is the table of contents of the shared object: the modules, lowest layer first, as one translation unit.
+ * This file is the table of contents of the shared object: the modules, lowest layer first, as one
+ * translation unit.
  *     cc -shared -fPIC -O2 -o trackleak.so trackleak.c -ldl -pthread
- * A module may use those above it in this list, never those below (tools/arrows.py). docs/ARCHITECTURE.md tells the story.
+ * A module may use those above it in this list, never those below (tools/arrows.py).
+ * docs/ARCHITECTURE.md tells the story.
  */
 
 /* base: tools; they know nothing of leaks. */

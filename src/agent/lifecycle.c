@@ -1,11 +1,13 @@
 /* DESIGN
- * Finalisation: Py_FinalizeEx clears Py_IsInitialized before it frees anything. The first event that would change the figures
- * after that (a sampled death, a counted birth: any slow path) finds it cleared and freezes them first. If none comes, there is
- * nothing to freeze. No callback is registered with the interpreter, so the program's own atexit list and modules are untouched.
+ * Finalisation: Py_FinalizeEx clears Py_IsInitialized before it frees anything. The first event
+ * that would change the figures after that (a sampled death, a counted birth: any slow path) finds
+ * it cleared and freezes them first. If none comes, there is nothing to freeze. No callback is
+ * registered with the interpreter, so the program's own atexit list and modules are untouched.
  *
- * Fork: the worker is stopped first (it holds no lock then), the profile's locks are taken from the top layer down, and
- * released on both sides. The child starts empty. From CPython 3.12 on, os.fork counts the threads of the parent right after
- * the fork and warns if there are several, so the parent's worker comes back a little later, at a safe point.
+ * Fork: the worker is stopped first (it holds no lock then), the profile's locks are taken from the
+ * top layer down, and released on both sides. The child starts empty. From CPython 3.12 on, os.fork
+ * counts the threads of the parent right after the fork and warns if there are several, so the
+ * parent's worker comes back a little later, at a safe point.
  */
 #include "lifecycle.h"
 
@@ -14,6 +16,7 @@
 #include "../base/text.h"
 #include "../base/thread.h"
 #include "../output/event_log.h"
+#include "../output/log_file.h"
 #include "../output/log_folder.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
@@ -39,10 +42,10 @@
 
 static struct {
 	bool is_active;
-	bool python_is_up;    /* Py_IsInitialized when we last looked */
+	bool python_is_up; /* Py_IsInitialized when we last looked */
 	bool python_has_ended;
-	bool is_over;	      /* the last dump is written */
-	bool was_busy;	      /* of the forking thread */
+	bool is_over;  /* the last dump is written */
+	bool was_busy; /* of the forking thread */
 	pid_t pid;
 	uint64_t restart_at_ns; /* the worker is wanted from then on; 0: not wanted */
 } lifecycle;
@@ -53,42 +56,34 @@ static uint64_t lifecycle_seed(void)
 
 	if (config.has_seed)
 		return config.seed;
-	if (syscall(SYS_getrandom, &seed, sizeof(seed), 1 /* GRND_NONBLOCK */) != (long)sizeof(seed))
+	if (syscall(SYS_getrandom, &seed, sizeof(seed), 1 /* GRND_NONBLOCK */) !=
+	    (long)sizeof(seed))
 		seed = clock_precise_ns() ^ (uint64_t)getpid() << 32;
 	return seed;
 }
 
 static void lifecycle_print_banner(void)
 {
-	char buffer[4096], folder[1024], json_log[1400], event_log[1400];
-	struct text banner = text_over(buffer, sizeof(buffer)), path = text_over(folder, sizeof(folder));
-	const char *names[] = {config.json_log, config.event_log};
-	char *paths[] = {json_log, event_log};
+	char buffer[16384], folder[4096], json_log[4096], event_log[4096];
+	struct text banner = text_over(buffer, sizeof(buffer));
+	struct text paths[] = {text_over(folder, sizeof(folder)),
+			       text_over(json_log, sizeof(json_log)),
+			       text_over(event_log, sizeof(event_log))};
 
-	log_folder_path(&path);
-	text_terminate(&path);
-	for (int i = 0; i < 2; i++) {
-		struct text full = text_over(paths[i], sizeof(json_log));
-
-		if (names[i][0] != '/' && names[i][0] != '-') {
-			text_put(&full, folder);
-			text_put(&full, "/");
-		}
-		text_put(&full, names[i]);
-		text_terminate(&full);
-	}
-	config_banner(&banner, folder, json_log, event_log);
-
-	ssize_t written = write(STDERR_FILENO, banner.data, banner.length);
-
-	(void)written; /* nobody to tell */
+	log_folder_path(&paths[0]);
+	log_file_path(&paths[1], config.json_log);
+	log_file_path(&paths[2], config.event_log);
+	config_banner(&banner, text_terminate(&paths[0]), text_terminate(&paths[1]),
+		      text_terminate(&paths[2]));
+	diag_write(banner.data, banner.length);
 }
 
 static void lifecycle_before_fork(void)
 {
 	lifecycle.was_busy = thread_self.busy;
 	thread_self.busy = true;
-	if (lifecycle.restart_at_ns == 0 && worker_is_running() && worker_stop(LIFECYCLE_FORK_WAIT_MS))
+	if (lifecycle.restart_at_ns == 0 && worker_is_running() &&
+	    worker_stop(LIFECYCLE_FORK_WAIT_MS))
 		lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
 	recorder_lock_all();
 	event_log_fork_prepare();
@@ -139,7 +134,8 @@ TL_INTERNAL bool lifecycle_start(void)
 	enum tl_err found;
 
 	config_load(true);
-	if (config.disable || getauxval(AT_SECURE) != 0 || dlsym(RTLD_DEFAULT, "__asan_init") != NULL)
+	if (config.disable || getauxval(AT_SECURE) != 0 ||
+	    dlsym(RTLD_DEFAULT, "__asan_init") != NULL)
 		return false;
 	found = py_layout_find();
 	if (found == TL_ERR_SYSTEM && !config.any)
@@ -148,6 +144,12 @@ TL_INTERNAL bool lifecycle_start(void)
 	bool is_silent = config.quiet || proc_has_profiled_ancestor();
 
 	config_load(is_silent && !config.quiet);
+	if (config.elasticsearch) {
+		diag_say("ENABLE_ELASTICSEARCH: this version does not ship yet; the JSON lines "
+			 "have it all",
+			 NULL);
+		config.elasticsearch = false;
+	}
 	log_folder_start(is_silent);
 	if (found == TL_ERR_UNKNOWN && !is_silent)
 		diag_say("no Python stacks: this version is not known: ", py_layout.version, NULL);
@@ -159,8 +161,9 @@ TL_INTERNAL bool lifecycle_start(void)
 	reports_start();
 	if (!is_silent)
 		lifecycle_print_banner();
-	at_quick_exit(lifecycle_quick_exit);
-	pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent, lifecycle_after_fork_in_child);
+	(void)at_quick_exit(lifecycle_quick_exit); /* where it has no room, quick_exit is unseen */
+	pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent,
+		       lifecycle_after_fork_in_child);
 	return true;
 }
 
@@ -185,8 +188,8 @@ TL_INTERNAL void lifecycle_look(void)
 	bool is_up = py_layout.is_initialized() != 0, was_up = TL_LOAD(lifecycle.python_is_up);
 
 	if (TL_MOSTLY(is_up == was_up) ||
-	    !__atomic_compare_exchange_n(&lifecycle.python_is_up, &was_up, is_up, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_RELAXED))
+	    !__atomic_compare_exchange_n(&lifecycle.python_is_up, &was_up, is_up, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return;
 	TL_STORE(lifecycle.python_has_ended, !is_up);
 	if (is_up)
@@ -195,14 +198,21 @@ TL_INTERNAL void lifecycle_look(void)
 		reports_freeze();
 }
 
+TL_INTERNAL bool lifecycle_wants_safe_point(void)
+{
+	uint64_t restart_at = TL_LOAD(lifecycle.restart_at_ns);
+
+	return TL_RARELY(restart_at != 0) && clock_precise_ns() >= restart_at;
+}
+
 TL_INTERNAL void lifecycle_safe_point(void)
 {
 	uint64_t restart_at = TL_LOAD(lifecycle.restart_at_ns);
 
-	if (TL_MOSTLY(restart_at == 0) || clock_precise_ns() < restart_at)
+	if (TL_MOSTLY(!lifecycle_wants_safe_point()))
 		return;
-	if (__atomic_compare_exchange_n(&lifecycle.restart_at_ns, &restart_at, 0, false, __ATOMIC_RELAXED,
-					__ATOMIC_RELAXED))
+	if (__atomic_compare_exchange_n(&lifecycle.restart_at_ns, &restart_at, 0, false,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		worker_start();
 	thread_self.is_summoned = false;
 }

@@ -1,7 +1,9 @@
-/* reports: the dumps of this process: who it is, when it dumps, and the figures that were frozen for the last one.
+/* reports: the dumps of this process: who it is, when it dumps, and the figures that were frozen
+ * for the last one.
  *
  * Runs      in the worker, and in a thread that ends the process. One dump at a time.
- * Promises  a snapshot that was frozen when the interpreter began to tear down is what the last dump shows.
+ * Promises  a snapshot that was frozen when the interpreter began to tear down is what the last
+ *           dump shows.
  */
 #ifndef TL_AGENT_REPORTS_H
 #define TL_AGENT_REPORTS_H
@@ -11,7 +13,8 @@
 TL_INTERNAL void reports_start(void);
 TL_INTERNAL void reports_restart_in_child(void);
 
-/* Writes a dump. A final one waits at most `wait_ms` for another that is under way, then gives up. */
+/* Writes a dump. A final one waits at most `wait_ms` for another that is under way, then gives up.
+ * */
 TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms);
 
 /* Keeps the figures of this moment for the next dump; forgets them. */

@@ -5,7 +5,6 @@
 #include "../output/event_log.h"
 #include "../process/config.h"
 #include "../process/py_layout.h"
-#include "../profile/live_blocks.h"
 #include "../profile/recorder.h"
 #include "reports.h"
 
@@ -14,8 +13,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define WORKER_STACK_BYTES ((size_t)256 * 1024)
-#define WORKER_TICK_NS 1000000000u
+#define WORKER_STACK_BYTES    ((size_t)256 * 1024)
+#define WORKER_TICK_NS        1000000000u
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
@@ -23,7 +22,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool is_running; /* atomic */
-	bool must_stop;	 /* guarded by lock */
+	bool must_stop;  /* guarded by lock */
 	uint64_t next_dump_ns;
 } worker = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -42,8 +41,6 @@ static void worker_tick(void)
 		py_layout_find(); /* a hook takes it from here */
 	if (config.events)
 		event_log_flush();
-	else if (live_blocks_filter_is_stale())
-		live_blocks_rebuild_filter();
 	reports_note_cpu(clock_thread_cpu_s());
 	if (interval_ns == 0 || !recorder_is_open())
 		return;
@@ -58,7 +55,8 @@ static void worker_tick(void)
 
 static uint64_t worker_next_tick_ns(void)
 {
-	uint64_t tick = clock_precise_ns() + (worker_is_searching() ? WORKER_SEARCH_TICK_NS : WORKER_TICK_NS);
+	uint64_t tick = clock_precise_ns() +
+			(worker_is_searching() ? WORKER_SEARCH_TICK_NS : WORKER_TICK_NS);
 
 	return worker.next_dump_ns != 0 && worker.next_dump_ns < tick ? worker.next_dump_ns : tick;
 }
@@ -122,7 +120,8 @@ TL_INTERNAL bool worker_stop(unsigned wait_ms)
 	pthread_mutex_unlock(&worker.lock);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += (time_t)((uint64_t)until.tv_nsec + wait_ms * 1000000u) / 1000000000u;
-	until.tv_nsec = (long)(((uint64_t)until.tv_nsec + wait_ms * UINT64_C(1000000)) % 1000000000u);
+	until.tv_nsec =
+		(long)(((uint64_t)until.tv_nsec + wait_ms * UINT64_C(1000000)) % 1000000000u);
 	if (pthread_timedjoin_np(worker.thread, NULL, &until) == 0) {
 		TL_STORE(worker.is_running, false);
 		return true;

@@ -1,8 +1,10 @@
-/* worker: the one background thread. It dumps at the interval, whether or not the program allocates, and does what must not
- * be done inside a hook.
+/* worker: the one background thread. It dumps at the interval, whether or not the program
+ * allocates, and does what must not be done inside a hook.
  *
- * Runs      started and stopped by lifecycle only. All signals are blocked in it; it is called `trackleak`.
- * Promises  stopping it takes no longer than is said; it holds no lock of ours while it waits or writes.
+ * Runs      started and stopped by lifecycle only. All signals are blocked in it; it is called
+ *           `trackleak`.
+ * Promises  stopping it takes no longer than is said; it holds no lock of ours while it waits or
+ *           writes.
  */
 #ifndef TL_AGENT_WORKER_H
 #define TL_AGENT_WORKER_H

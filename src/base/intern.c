@@ -21,7 +21,8 @@ TL_INTERNAL void intern_reset(struct intern *set)
 /* Where the key is, or the unused place where it would go. The 7/8 rule guarantees one. */
 static uint32_t intern_probe(const struct intern *set, uint64_t key)
 {
-	/* The upper half of the product spreads a key evenly over any number of slots (Lemire 2019). */
+	/* The upper half of the product spreads a key evenly over any number of slots (Lemire
+	 * 2019). */
 	uint32_t number = 1 + (uint32_t)(((key * 0x9e3779b97f4a7c15u >> 32) * set->slots) >> 32);
 
 	for (;;) {

@@ -1,7 +1,10 @@
-/* intern: a fixed set of 64-bit keys that only grows; a key's number is where its owner keeps what belongs to it.
+/* intern: a fixed set of 64-bit keys that only grows; a key's number is where its owner keeps what
+ * belongs to it.
  *
- * Runs      finding needs no lock and may run in any thread; adding is done under the set's own lock.
- * Promises  a number is found only after its owner has filled in what belongs to it (intern_publish).
+ * Runs      finding needs no lock and may run in any thread; adding is done under the set's own
+ *           lock.
+ * Promises  a number is found only after its owner has filled in what belongs to it
+ *           (intern_publish).
  * Gives up  when the set is 7/8 full: the rest stays short to search.
  */
 #ifndef TL_BASE_INTERN_H
@@ -14,9 +17,9 @@
 #define INTERN_NONE 0u /* no number; numbers run from 1 to slots */
 
 struct intern {
-	uint64_t *keys;	 /* slots + 1 of them; 0: unused */
-	uint32_t slots;	 /* capacity, before the 7/8 rule */
-	uint32_t used;	 /* guarded by lock; a stale read is fine for reports */
+	uint64_t *keys; /* slots + 1 of them; 0: unused */
+	uint32_t slots; /* capacity, before the 7/8 rule */
+	uint32_t used;  /* guarded by lock; a stale read is fine for reports */
 	pthread_mutex_t lock;
 };
 

@@ -32,8 +32,8 @@ TL_INTERNAL double math_one_minus_exp(double x)
 	if (x > 50)
 		return 1;
 
-	/* Near zero the subtraction from 1 would lose digits: halve until the Taylor series of 1 - exp(-x) is exact enough,
-	 * then use 1 - exp(-2y) = d (2 - d) with d = 1 - exp(-y). */
+	/* Near zero the subtraction from 1 would lose digits: halve until the Taylor series of 1 -
+	 * exp(-x) is exact enough, then use 1 - exp(-2y) = d (2 - d) with d = 1 - exp(-y). */
 	int halvings = 0;
 
 	while (x > 0.25) {

@@ -1,6 +1,7 @@
 /* DESIGN
- * Raw syscalls, because our own hooks are what `mmap` and `munmap` mean inside this object. Each mapping is noted in a small
- * list, so that the agent can say what it costs itself: pages are asked from the kernel (mincore), not guessed.
+ * Raw syscalls, because our own hooks are what `mmap` and `munmap` mean inside this object. Each
+ * mapping is noted in a small list, so that the agent can say what it costs itself: pages are asked
+ * from the kernel (mincore), not guessed.
  */
 #include "pages.h"
 

@@ -1,4 +1,5 @@
-/* pages: our own memory, straight from the kernel, so that the tables never meet the allocators that they watch.
+/* pages: our own memory, straight from the kernel, so that the tables never meet the allocators
+ * that they watch.
  *
  * Runs      anywhere; each call is a syscall, so never on the hot path.
  * Promises  memory is zero, and resident only where it was touched.
@@ -13,7 +14,8 @@ TL_INTERNAL void *pages_map(size_t bytes);
 TL_INTERNAL void pages_unmap(void *pages, size_t bytes);
 /* Everything is zero again, and gives its memory back. */
 TL_INTERNAL void pages_clear(void *pages, size_t bytes);
-/* Bytes of all mappings of pages_map that are resident now. Up to PAGES_MAPPINGS mappings are known. */
+/* Bytes of all mappings of pages_map that are resident now. Up to PAGES_MAPPINGS mappings are
+ * known. */
 TL_INTERNAL size_t pages_resident_bytes(void);
 
 #define PAGES_MAPPINGS 32

@@ -4,7 +4,8 @@
 
 #include "types.h"
 
-/* Orders `index[0..count)` by descending keys[index[i]]. Equal keys by ascending index, so that reports repeat. Heapsort. */
+/* Orders `index[0..count)` by descending keys[index[i]]. Equal keys by ascending index, so that
+ * reports repeat. Heapsort. */
 TL_INTERNAL void sort_descending(uint32_t *index, size_t count, const double *keys);
 
 #endif

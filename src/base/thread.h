@@ -1,8 +1,10 @@
-/* thread: what the agent keeps for each thread of the host: one countdown on the hot path, the rest for samples.
+/* thread: what the agent keeps for each thread of the host: one countdown on the hot path, the rest
+ * for samples.
  *
- * Runs      in any thread, from its first allocation on. Zero is the right start: a fresh thread's first allocation
- *           finds the countdown used up, takes the slow path, and is set up there.
- * Promises  no constructor, no destructor, no allocation: initial-exec TLS of an object that is loaded at start.
+ * Runs      in any thread, from its first allocation on. Zero is the right start: a fresh thread's
+ *           first allocation finds the countdown used up, takes the slow path, and is set up there.
+ * Promises  no constructor, no destructor, no allocation: initial-exec TLS of an object that is
+ *           loaded at start.
  */
 #ifndef TL_BASE_THREAD_H
 #define TL_BASE_THREAD_H
@@ -10,24 +12,29 @@
 #include "types.h"
 
 struct thread {
-	/* Bytes left before the next byte sample. The hot paths subtract and test this, and nothing else. */
+	/* Bytes left before the next byte sample. The hot paths subtract and test this, and nothing
+	 * else. */
 	int64_t countdown;
 
-	bool busy;    /* inside the agent: what is allocated or freed now is the agent's doing, or a signal handler's */
+	/* Inside the agent: what is allocated or freed now is its doing, or a signal handler's. */
+	bool busy;
 	bool is_ready; /* gaps are drawn */
 	uint8_t level; /* doublings of T and N in force when the gaps were drawn */
 
-	bool is_withheld; /* the countdown proper stands in `withheld`, so that the next allocation is slow */
+	/* The countdown proper stands in `withheld`, so that the next allocation is slow. */
+	bool is_withheld;
 	int64_t withheld;
 
-	/* Set while one of CPython's allocators that we wrap runs, to see whether libc serves the block. */
+	/* Set while one of CPython's allocators that we wrap runs, to see whether libc serves the
+	 * block. */
 	bool is_watching_libc;
 	/* Set to see whether the next allocation of this thread still comes to our wrapper. */
 	bool is_probing_python;
 	uintptr_t libc_block;
 	size_t libc_block_size;
 
-	/* Set after a fork: this thread comes to slow paths until one of them has started the worker again. */
+	/* Set after a fork: this thread comes to slow paths until one of them has started the
+	 * worker again. */
 	bool is_summoned;
 
 	uint32_t counted_left; /* counted allocations left before the next count sample */

@@ -1,7 +1,8 @@
 /* DESIGN
- * The addresses of the logged blocks stand in a table of their own (open addressing, backward-shift deletion, one mutex), and
- * each sets its page's bit in the live filter, so that its free takes the slow path. The filter is not rebuilt meanwhile
- * (worker.c). An entry leaves the table before the real free, so an address is never logged twice as freed.
+ * The addresses of the logged blocks stand in a table of their own (open addressing, backward-shift
+ * deletion, one mutex), and each is watched by the live filter, so that its free takes the slow
+ * path. An entry leaves the table before the real free, so an address is never logged twice as
+ * freed.
  */
 #include "hook_events.h"
 
@@ -69,12 +70,17 @@ static bool hook_events_insert(uintptr_t block)
 	if (has_room) {
 		size_t slot = hook_events_find(block);
 
-		hook_events_used += hook_events_blocks[slot] == 0;
-		hook_events_blocks[slot] = block;
+		if (hook_events_blocks[slot] == 0) {
+			hook_events_blocks[slot] = block;
+			hook_events_used++;
+			live_blocks_watch((const void *)block);
+		}
 	}
 	pthread_mutex_unlock(&hook_events_lock);
 	if (must_say)
-		diag_say("event log: more blocks are alive than can be followed; the rest is not logged", NULL);
+		diag_say("event log: more blocks are alive than can be followed; the rest is not "
+			 "logged",
+			 NULL);
 	return has_room;
 }
 
@@ -87,8 +93,10 @@ static bool hook_events_remove(uintptr_t block)
 
 	for (size_t next = hook_events_next(hole); is_there && hook_events_blocks[next] != 0;
 	     next = hook_events_next(next)) {
-		/* Whoever is not yet at home may move up, if the hole lies between its home and itself. */
-		size_t from_home = (next - hook_events_home(hook_events_blocks[next])) & (HOOK_EVENT_SLOTS - 1);
+		/* Whoever is not yet at home may move up, if the hole lies between its home and
+		 * itself. */
+		size_t from_home = (next - hook_events_home(hook_events_blocks[next])) &
+				   (HOOK_EVENT_SLOTS - 1);
 
 		if (from_home >= ((next - hole) & (HOOK_EVENT_SLOTS - 1))) {
 			hook_events_blocks[hole] = hook_events_blocks[next];
@@ -98,26 +106,28 @@ static bool hook_events_remove(uintptr_t block)
 	if (is_there) {
 		hook_events_blocks[hole] = 0;
 		hook_events_used--;
+		live_blocks_unwatch((const void *)block);
 	}
 	pthread_mutex_unlock(&hook_events_lock);
 	return is_there;
 }
 
-TL_INTERNAL void hook_events_born(const void *block, size_t size, enum live_layer layer, const void *caller)
+TL_INTERNAL void hook_events_born(const void *block, size_t size, enum live_layer layer,
+				  const void *caller)
 {
-	if (hook_events_blocks == NULL || size < config.min_size || size > config.max_size || !recorder_is_open() ||
-	    !hook_events_insert((uintptr_t)block))
+	if (hook_events_blocks == NULL || size < config.min_size || size > config.max_size ||
+	    !recorder_is_open() || !hook_events_insert((uintptr_t)block))
 		return;
 
 	struct recorder_place place = recorder_find_place(layer, caller, false);
 	struct line_figures line = sites_copy_line(place.line);
 	const struct function *function = names_function(sites_copy_life(line.site).function);
 
-	live_blocks_watch_page(block);
 	if (function->kind == FUNCTION_NATIVE && function->name == 0)
 		names_resolve_natives();
 	event_log_alloc(block, size,
-			function->kind == FUNCTION_OTHERS ? "<other functions>" : names_text(function->name),
+			function->kind == FUNCTION_OTHERS ? "<other functions>"
+							  : names_text(function->name),
 			names_text(function->file), line.line, (int64_t)clock_epoch_s());
 }
 

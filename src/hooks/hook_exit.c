@@ -1,7 +1,8 @@
-/* hook_exit: the doors a process leaves by: _exit, exec, and the signal that Python sends itself after a Ctrl-C. The end of
- * main and exit() come by our destructor, after the program's own.
+/* hook_exit: the doors a process leaves by: _exit, exec, and the signal that Python sends itself
+ * after a Ctrl-C. The end of main and exit() come by our destructor, after the program's own.
  *
- * exit() itself ends in glibc's own _exit, which does not come here. A vfork child passes through (lifecycle_end).
+ * exit() itself ends in glibc's own _exit, which does not come here. A vfork child passes through
+ * (lifecycle_end).
  */
 #include "../agent/lifecycle.h"
 #include "../base/types.h"
@@ -26,7 +27,8 @@ TL_EXPORT __attribute__((noreturn)) void _Exit(int status)
 	_exit(status);
 }
 
-/* After an uncaught KeyboardInterrupt Python ends its interpreter, restores SIGINT's default and kills itself with it. */
+/* After an uncaught KeyboardInterrupt Python ends its interpreter, restores SIGINT's default and
+ * kills itself with it. */
 TL_EXPORT int kill(pid_t pid, int signal)
 {
 	if (lifecycle_python_has_ended() && pid == getpid())
@@ -80,7 +82,8 @@ TL_EXPORT int fexecve(int fd, char *const arguments[], char *const environment[]
 	return hook_exec_failed(real_fexecve(fd, arguments, environment));
 }
 
-TL_EXPORT int execveat(int fd, const char *path, char *const arguments[], char *const environment[], int flags)
+TL_EXPORT int execveat(int fd, const char *path, char *const arguments[], char *const environment[],
+		       int flags)
 {
 	lifecycle_end(true);
 	if (real_execveat == NULL)

@@ -1,20 +1,23 @@
 /* hook_malloc: libc's allocation functions, as the program calls them.
  *
- * Runs      everywhere, from the process's first instruction. The fast path of malloc is one subtraction, two tests and a jump
- *           into the real function; of free, one bit.
- * Promises  results, errno and alignment are the real allocator's; a sampled block is forgotten before its address can be
- *           handed out again.
+ * Runs      everywhere, from the process's first instruction. The fast path of malloc is one
+ *           subtraction, two tests and a jump into the real function; of free, one bit.
+ * Promises  results, errno and alignment are the real allocator's; a sampled block is forgotten
+ *           before its address can be handed out again.
  *
  * DESIGN
- * The hot functions at the bottom do three things: charge the size to the thread's countdown, see whether that or the size calls
- * for the slow path, and jump. Everything else is cold and out of line.
+ * The hot functions at the bottom do three things: charge the size to the thread's countdown, see
+ * whether that or the size calls for the slow path, and jump. Everything else is cold and out of
+ * line.
  *
- * A slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then calls the real function, then tells
- * the recorder. A failed call gives its charge back. Frees and reallocs take a block's samples out first: once the real
- * function returns another thread may own the address.
+ * A slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then calls the
+ * real function, then tells the recorder. A failed call gives its charge back. Frees and reallocs
+ * take a block's samples out first: once the real function returns another thread may own the
+ * address.
  *
- * While CPython's allocator runs under our wrapper (thread->is_watching_libc), every libc allocation comes here, so that
- * hook_python learns whether libc served the block, and leaves it to this layer.
+ * While CPython's allocator runs under our wrapper (thread->is_watching_libc), every libc
+ * allocation comes here, so that hook_python learns whether libc served the block, and leaves it to
+ * this layer.
  */
 #include "../agent/lifecycle.h"
 #include "../base/thread.h"
@@ -31,7 +34,8 @@
 /* A dormant process's threads come to the slow path once; this sends them off for good. */
 #define HOOK_NEVER (INT64_MAX / 2)
 
-/* True when the allocation in hand may be recorded; the charge is settled, *is_byte_hit filled in. */
+/* True when the allocation in hand may be recorded; the charge is settled, *is_byte_hit filled in.
+ * */
 static bool hook_malloc_settle(struct thread *thread, size_t charged, bool *is_byte_hit)
 {
 	*is_byte_hit = false;
@@ -46,7 +50,8 @@ static bool hook_malloc_settle(struct thread *thread, size_t charged, bool *is_b
 	return true;
 }
 
-/* The allocation failed: nothing was charged. A gap that it ended has been drawn anew, which is as good. */
+/* The allocation failed: nothing was charged. A gap that it ended has been drawn anew, which is as
+ * good. */
 static void hook_malloc_uncharge(struct thread *thread, size_t charged, bool is_byte_hit)
 {
 	if (!is_byte_hit)
@@ -60,8 +65,8 @@ static void hook_malloc_finish(struct thread *thread)
 		sampler_withhold(thread);
 }
 
-static void hook_malloc_record(struct thread *thread, const void *block, size_t size, size_t charged, bool is_growth,
-			       bool is_byte_hit, const void *caller)
+static void hook_malloc_record(struct thread *thread, const void *block, size_t size,
+			       size_t charged, bool is_growth, bool is_byte_hit, const void *caller)
 {
 	int saved_errno;
 
@@ -88,7 +93,8 @@ static void hook_malloc_record(struct thread *thread, const void *block, size_t 
 }
 
 /* The end of every slow allocation. */
-static void *hook_malloc_done(struct thread *thread, void *block, size_t size, bool is_byte_hit, const void *caller)
+static void *hook_malloc_done(struct thread *thread, void *block, size_t size, bool is_byte_hit,
+			      const void *caller)
 {
 	if (block == NULL)
 		hook_malloc_uncharge(thread, size, is_byte_hit);
@@ -134,17 +140,20 @@ static void *hook_call_aligned(enum hook_aligned which, size_t alignment, size_t
 	}
 }
 
-static TL_COLD void *hook_aligned_slow(enum hook_aligned which, size_t alignment, size_t size, const void *caller)
+static TL_COLD void *hook_aligned_slow(enum hook_aligned which, size_t alignment, size_t size,
+				       const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
 
 	if (!hook_malloc_settle(thread, size, &is_byte_hit))
 		return hook_call_aligned(which, alignment, size);
-	return hook_malloc_done(thread, hook_call_aligned(which, alignment, size), size, is_byte_hit, caller);
+	return hook_malloc_done(thread, hook_call_aligned(which, alignment, size), size,
+				is_byte_hit, caller);
 }
 
-static TL_COLD int hook_posix_memalign_slow(void **block, size_t alignment, size_t size, const void *caller)
+static TL_COLD int hook_posix_memalign_slow(void **block, size_t alignment, size_t size,
+					    const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -180,8 +189,8 @@ static size_t hook_usable_size(void *block)
 	return real_malloc_usable_size != NULL ? real_malloc_usable_size(block) : 0;
 }
 
-/* How much the block grew, as the allocator holds it: requests are rounded up, and only the rounded sizes are known of a
- * block that is no sample. Where every block is one, its own size is known. */
+/* How much the block grew, as the allocator holds it: requests are rounded up, and only the rounded
+ * sizes are known of a block that is no sample. Where every block is one, its own size is known. */
 static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
@@ -216,11 +225,13 @@ static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *calle
 		if (is_freed)
 			recorder_died(held, count);
 		else if (count > 0)
-			recorder_restore(thread, held, count, block != NULL ? block : old, from, to < from ? size : to);
+			recorder_restore(thread, held, count, block != NULL ? block : old, from,
+					 to < from ? size : to);
 		recorder_leave(thread, saved_errno);
 		if (block != NULL && to > from)
-			hook_malloc_record(thread, block, to - from, size > to - from ? size : to - from, true,
-					   is_byte_hit, caller);
+			hook_malloc_record(thread, block, to - from,
+					   size > to - from ? size : to - from, true, is_byte_hit,
+					   caller);
 	}
 	if (block == NULL)
 		hook_malloc_uncharge(thread, size, is_byte_hit);
@@ -232,13 +243,14 @@ static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *calle
 	return block;
 }
 
-/* Charges a request; true when the slow path is wanted. Sizes beyond INT64_MAX are beyond min_size too. */
+/* Charges a request; true when the slow path is wanted. Sizes beyond INT64_MAX are beyond min_size
+ * too. */
 static inline bool hook_charge(size_t size)
 {
 	int64_t left = (int64_t)((uint64_t)thread_self.countdown - size);
 
 	thread_self.countdown = left;
-	return TL_RARELY((left < 0) | (size >= sampler_min_size));
+	return TL_RARELY(left < 0 || size >= sampler_min_size);
 }
 
 TL_EXPORT void *malloc(size_t size)
@@ -266,8 +278,7 @@ TL_EXPORT void *realloc(void *block, size_t size)
 			return hook_malloc_slow(size, __builtin_return_address(0));
 		return real_realloc(block, size);
 	}
-	/* In this order: the charge is made in any case. */
-	if (hook_charge(size) | live_blocks_may_hold(block))
+	if (hook_charge(size) || TL_RARELY(live_blocks_may_hold(block)))
 		return hook_realloc_slow(block, size, __builtin_return_address(0));
 	return real_realloc(block, size);
 }
@@ -297,21 +308,24 @@ TL_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size)
 TL_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
 {
 	if (hook_charge(size))
-		return hook_posix_memalign_slow(block, alignment, size, __builtin_return_address(0));
+		return hook_posix_memalign_slow(block, alignment, size,
+						__builtin_return_address(0));
 	return real_posix_memalign(block, alignment, size);
 }
 
 TL_EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
 	if (hook_charge(size))
-		return hook_aligned_slow(HOOK_ALIGNED_ALLOC, alignment, size, __builtin_return_address(0));
+		return hook_aligned_slow(HOOK_ALIGNED_ALLOC, alignment, size,
+					 __builtin_return_address(0));
 	return real_aligned_alloc(alignment, size);
 }
 
 TL_EXPORT void *memalign(size_t alignment, size_t size)
 {
 	if (hook_charge(size))
-		return hook_aligned_slow(HOOK_MEMALIGN, alignment, size, __builtin_return_address(0));
+		return hook_aligned_slow(HOOK_MEMALIGN, alignment, size,
+					 __builtin_return_address(0));
 	return real_memalign(alignment, size);
 }
 

@@ -1,8 +1,10 @@
 /* DESIGN
- * Who called tells what a map is. From the interpreter's own code, private memory is an arena of pymalloc or mimalloc, or a
- * chunk of frame stack: the interpreter's, never anybody's leak. The mmap module may be built into the same code (static
- * builds); its maps are shared unless the program asks otherwise, and come from another call than the first arenas did, which
- * are mapped before any module runs. Everything else is charged to its Python line, or to the module that called.
+ * Who called tells what a map is. From the interpreter's own code, private memory is an arena of
+ * pymalloc or mimalloc, or a chunk of frame stack: the interpreter's, never anybody's leak. The
+ * mmap module may be built into the same code (static builds); its maps are shared unless the
+ * program asks otherwise, and come from another call than the first arenas did, which are mapped
+ * before any module runs. Everything else is charged to its Python line, or to the module that
+ * called.
  */
 #include "hook_mmap.h"
 
@@ -21,15 +23,17 @@
 #include <unistd.h>
 
 #define HOOK_ARENA_CALLERS 4
-#define HOOK_MOST_PIECES 64
+#define HOOK_MOST_PIECES   64
 
 static uintptr_t hook_python_start, hook_python_end;
-static uintptr_t hook_arena_callers[HOOK_ARENA_CALLERS]; /* return addresses of the first arenas' calls */
+static uintptr_t
+	hook_arena_callers[HOOK_ARENA_CALLERS]; /* return addresses of the first arenas' calls */
 
 TL_INTERNAL void hook_mmap_find_python(void)
 {
 	if (py_layout.is_initialized != NULL)
-		modules_range((uintptr_t)py_layout.is_initialized, &hook_python_start, &hook_python_end);
+		modules_range((uintptr_t)py_layout.is_initialized, &hook_python_start,
+			      &hook_python_end);
 }
 
 static bool hook_is_arena_caller(uintptr_t caller)
@@ -39,7 +43,8 @@ static bool hook_is_arena_caller(uintptr_t caller)
 			return true;
 		if (TL_LOAD(hook_arena_callers[i]) != 0 || py_layout.is_initialized())
 			continue;
-		TL_STORE(hook_arena_callers[i], caller); /* starting up: one thread, no module yet */
+		TL_STORE(hook_arena_callers[i],
+			 caller); /* starting up: one thread, no module yet */
 		return true;
 	}
 	return false;
@@ -64,7 +69,8 @@ static bool hook_is_memory(int protection, int flags)
 	return (flags & MAP_ANONYMOUS) != 0 && (protection & PROT_WRITE) != 0;
 }
 
-static void hook_mapped(struct thread *thread, void *start, size_t length, bool is_arena, const void *caller)
+static void hook_mapped(struct thread *thread, void *start, size_t length, bool is_arena,
+			const void *caller)
 {
 	int saved_errno;
 
@@ -75,7 +81,8 @@ static void hook_mapped(struct thread *thread, void *start, size_t length, bool 
 	recorder_leave(thread, saved_errno);
 }
 
-static void *hook_call_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+static void *hook_call_mmap(void *address, size_t length, int protection, int flags, int fd,
+			    off_t offset)
 {
 	if (real_mmap != NULL)
 		return real_mmap(address, length, protection, flags, fd, offset);
@@ -83,7 +90,8 @@ static void *hook_call_mmap(void *address, size_t length, int protection, int fl
 }
 
 /* Takes the range out of the known maps, before it can be handed out again. */
-static size_t hook_take_range(struct thread *thread, const void *address, size_t length, struct map *pieces)
+static size_t hook_take_range(struct thread *thread, const void *address, size_t length,
+			      struct map *pieces)
 {
 	uintptr_t start = (uintptr_t)address & ~(uintptr_t)4095;
 	uintptr_t end = ((uintptr_t)address + length + 4095) & ~(uintptr_t)4095;
@@ -114,7 +122,8 @@ static void hook_put_back(const struct map *pieces, size_t count)
 		maps_add(&pieces[i]);
 }
 
-static void *hook_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset, const void *caller)
+static void *hook_mmap(void *address, size_t length, int protection, int flags, int fd,
+		       off_t offset, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	struct map pieces[HOOK_MOST_PIECES];
@@ -134,7 +143,8 @@ static void *hook_mmap(void *address, size_t length, int protection, int flags, 
 	hook_forget_pieces(thread, pieces, count);
 	if (!hook_is_memory(protection, flags))
 		return result;
-	/* What stood there has gone past us (the kernel does not hand out a range that is mapped). */
+	/* What stood there has gone past us (the kernel does not hand out a range that is mapped).
+	 * */
 	if ((flags & MAP_FIXED) == 0) {
 		count = hook_take_range(thread, result, length, pieces);
 		hook_forget_pieces(thread, pieces, count);
@@ -145,20 +155,25 @@ static void *hook_mmap(void *address, size_t length, int protection, int flags, 
 
 TL_EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
 {
-	return hook_mmap(address, length, protection, flags, fd, offset, __builtin_return_address(0));
+	return hook_mmap(address, length, protection, flags, fd, offset,
+			 __builtin_return_address(0));
 }
 
-TL_EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+TL_EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd,
+		       off_t offset)
 {
-	return hook_mmap(address, length, protection, flags, fd, offset, __builtin_return_address(0));
+	return hook_mmap(address, length, protection, flags, fd, offset,
+			 __builtin_return_address(0));
 }
 
 TL_EXPORT int munmap(void *address, size_t length)
 {
 	struct thread *thread = &thread_self;
 	struct map pieces[HOOK_MOST_PIECES];
-	size_t count = hook_mmap_is_watched(thread) ? hook_take_range(thread, address, length, pieces) : 0;
-	int result = real_munmap != NULL ? real_munmap(address, length) : (int)syscall(SYS_munmap, address, length);
+	size_t count =
+		hook_mmap_is_watched(thread) ? hook_take_range(thread, address, length, pieces) : 0;
+	int result = real_munmap != NULL ? real_munmap(address, length)
+					 : (int)syscall(SYS_munmap, address, length);
 
 	if (result == 0)
 		hook_forget_pieces(thread, pieces, count);
@@ -167,9 +182,10 @@ TL_EXPORT int munmap(void *address, size_t length)
 	return result;
 }
 
-/* The old maps live on at the new place, cut where it is shorter; growth is a map of its own, with its own line. */
-static void hook_move_pieces(struct thread *thread, struct map *pieces, size_t count, uintptr_t old, uintptr_t new,
-			     size_t new_length)
+/* The old maps live on at the new place, cut where it is shorter; growth is a map of its own, with
+ * its own line. */
+static void hook_move_pieces(struct thread *thread, struct map *pieces, size_t count, uintptr_t old,
+			     uintptr_t new, size_t new_length)
 {
 	uintptr_t new_end = (new + new_length + 4095) & ~(uintptr_t)4095;
 
@@ -203,19 +219,22 @@ TL_EXPORT void *mremap(void *old, size_t old_length, size_t new_length, int flag
 
 	void *result = real_mremap != NULL
 			       ? real_mremap(old, old_length, new_length, flags, new_address)
-			       : (void *)(uintptr_t)syscall(SYS_mremap, old, old_length, new_length, flags, new_address);
+			       : (void *)(uintptr_t)syscall(SYS_mremap, old, old_length, new_length,
+							    flags, new_address);
 
 	if (result == MAP_FAILED) {
 		hook_put_back(pieces, count);
 		return result;
 	}
 	if (count > 0) {
-		uintptr_t start = (uintptr_t)result, old_end = start + ((old_length + 4095) & ~(size_t)4095);
+		uintptr_t start = (uintptr_t)result,
+			  old_end = start + ((old_length + 4095) & ~(size_t)4095);
 
 		hook_move_pieces(thread, pieces, count, (uintptr_t)old, start, new_length);
 		if (start + new_length > old_end)
 			hook_mapped(thread, (void *)old_end, start + new_length - old_end,
-				    pieces[count - 1].kind == MAP_ARENA, __builtin_return_address(0));
+				    pieces[count - 1].kind == MAP_ARENA,
+				    __builtin_return_address(0));
 	}
 	return result;
 }

@@ -1,17 +1,20 @@
 /* DESIGN
- *     OBJ, MEM -> our wrapper -> what was there before (pymalloc, its debug layer, mimalloc) -> libc's malloc -> hook_malloc
- * A request of more than the limit (512: pymalloc's own) passes through, for libc's hook to count. Below it, a sample watches
- * whether libc is asked after all: PYTHONMALLOC=debug adds 24 bytes to each request, PYTHONMALLOC=malloc or a program's own
- * allocator may ask libc for everything. What libc serves is libc's to count. So the division needs no list of allocators,
- * and nothing is counted twice under any.
+ *     OBJ, MEM -> our wrapper -> what was there before (pymalloc, its debug layer, mimalloc) ->
+ *     libc's malloc -> hook_malloc
+ * A request of more than the limit (512: pymalloc's own) passes through, for libc's hook to count.
+ * Below it, a sample watches whether libc is asked after all: PYTHONMALLOC=debug adds 24 bytes to
+ * each request, PYTHONMALLOC=malloc or a program's own allocator may ask libc for everything. What
+ * libc serves is libc's to count. So the division needs no list of allocators, and nothing is
+ * counted twice under any.
  *
- * `ctx` stays what it was and the functions that we call stand in statics that are set first: PyMem_SetAllocator copies five
- * words without a lock, and a torn copy of ours still works.
+ * `ctx` stays what it was and the functions that we call stand in statics that are set first:
+ * PyMem_SetAllocator copies five words without a lock, and a torn copy of ours still works.
  *
- * Healing needs to know whether we are still called. Comparing PyMem_GetAllocator with our functions is not enough:
- * tracemalloc may sit on top of us, and wrapping it would make a ring. So after the interpreter's start the slow path makes
- * its thread's next allocation come to a slow path too, until either our wrapper is entered, or libc's hook has been entered
- * many times in a row without it.
+ * Healing needs to know whether we are still called. Comparing PyMem_GetAllocator with our
+ * functions is not enough: tracemalloc may sit on top of us, and wrapping it would make a ring. So
+ * after the interpreter's start the slow path makes its thread's next allocation come to a slow
+ * path too, until either our wrapper is entered, or libc's hook has been entered many times in a
+ * row without it.
  */
 #include "hook_python.h"
 
@@ -26,22 +29,23 @@
 #include "hook_events.h"
 #include "hook_mmap.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define HOOK_PYMALLOC_LARGEST 512
-#define HOOK_PATIENCE 64 /* libc allocations in a row without one of ours: we are not called any more */
+/* So many of libc's allocations in a row without one of ours: we are not called any more. */
+#define HOOK_PATIENCE 64
 
-/* Two sets of wrappers: whoever heals uses the one that was not used last. Should tracemalloc, against all appearances, still
- * stand on the other one, blocks pass through both, and no ring is made. */
+/* Two sets of wrappers: whoever heals uses the one that was not used last. Should tracemalloc,
+ * against all appearances, still stand on the other one, blocks pass through both, and no ring is
+ * made. */
 enum hook_domain { HOOK_OBJ, HOOK_MEM, HOOK_OBJ_AGAIN, HOOK_MEM_AGAIN, HOOK_DOMAINS };
 
+static void hook_python_leave(void);
+
 static struct py_allocator hook_below[HOOK_DOMAINS]; /* what we wrap */
-static size_t hook_python_limit;		     /* larger requests belong to libc's hook */
+static size_t hook_python_limit;                     /* larger requests belong to libc's hook */
 static bool hook_is_installed;
-static bool hook_was_tried; /* to install */
-static bool hook_is_again; /* the second set of wrappers is the one in use */
-static bool hook_was_entered;	/* since the interpreter's start */
+static bool hook_was_tried;   /* to install */
+static bool hook_is_again;    /* the second set of wrappers is the one in use */
+static bool hook_was_entered; /* since the interpreter's start */
 static bool hook_was_initialized;
 static unsigned hook_patience;
 
@@ -90,13 +94,20 @@ static void hook_python_record(struct thread *thread, const struct recorder_birt
 		return;
 	lifecycle_look();
 	lifecycle_safe_point();
+	if (TL_RARELY(!config.python)) {
+		if (!lifecycle_wants_safe_point())
+			hook_python_leave();
+		recorder_leave(thread, saved_errno);
+		return;
+	}
 	if (!birth->is_growth)
 		hook_events_born(birth->block, birth->size, LIVE_PYTHON, birth->caller);
 	recorder_born(thread, birth);
 	recorder_leave(thread, saved_errno);
 }
 
-static void *hook_python_done(struct thread *thread, void *block, size_t size, bool is_byte_hit, const void *caller)
+static void *hook_python_done(struct thread *thread, void *block, size_t size, bool is_byte_hit,
+			      const void *caller)
 {
 	bool is_libcs = hook_python_libc_served(thread, block);
 
@@ -117,25 +128,28 @@ static void *hook_python_done(struct thread *thread, void *block, size_t size, b
 	return block;
 }
 
-static TL_COLD void *hook_python_malloc_slow(enum hook_domain domain, void *ctx, size_t size, const void *caller)
+static TL_COLD void *hook_python_malloc_slow(enum hook_domain domain, void *ctx, size_t size,
+					     const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
 
 	if (!hook_python_settle(thread, size, &is_byte_hit))
 		return hook_below[domain].malloc(ctx, size);
-	return hook_python_done(thread, hook_below[domain].malloc(ctx, size), size, is_byte_hit, caller);
+	return hook_python_done(thread, hook_below[domain].malloc(ctx, size), size, is_byte_hit,
+				caller);
 }
 
-static TL_COLD void *hook_python_calloc_slow(enum hook_domain domain, void *ctx, size_t count, size_t size,
-					     const void *caller)
+static TL_COLD void *hook_python_calloc_slow(enum hook_domain domain, void *ctx, size_t count,
+					     size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
 
 	if (!hook_python_settle(thread, count * size, &is_byte_hit))
 		return hook_below[domain].calloc(ctx, count, size);
-	return hook_python_done(thread, hook_below[domain].calloc(ctx, count, size), count * size, is_byte_hit, caller);
+	return hook_python_done(thread, hook_below[domain].calloc(ctx, count, size), count * size,
+				is_byte_hit, caller);
 }
 
 static TL_COLD void hook_python_free_slow(enum hook_domain domain, void *ctx, void *block)
@@ -155,25 +169,28 @@ static TL_COLD void hook_python_free_slow(enum hook_domain domain, void *ctx, vo
 	hook_below[domain].free(ctx, block);
 }
 
-/* What pymalloc holds for a block: the size of its class, read from its pool's header. 0 when the block is not pymalloc's. */
+/* What pymalloc holds for a block: the size of its class, read from its pool's header. 0 when the
+ * block is not pymalloc's. */
 static size_t hook_pymalloc_size(const void *block)
 {
 	enum { POOL_CLASS = 36 }; /* offset of szidx, 3.8 to 3.15 */
 	uintptr_t pool_size = py_layout.minor >= 10 ? 16384 : 4096;
 	uintptr_t pool = (uintptr_t)block & ~(pool_size - 1);
 
-	if (hook_python_limit != HOOK_PYMALLOC_LARGEST || !maps_is_arena((uintptr_t)block) || !maps_is_arena(pool))
+	if (hook_python_limit != HOOK_PYMALLOC_LARGEST || !maps_is_arena((uintptr_t)block) ||
+	    !maps_is_arena(pool))
 		return 0;
 
 	uint32_t class = *(const uint32_t *)(pool + POOL_CLASS);
 
-	return class < HOOK_PYMALLOC_LARGEST / 16 ? ((size_t)class + 1) * 16 : 0;
+	return class < HOOK_PYMALLOC_LARGEST / 16 ? ((size_t) class + 1) * 16 : 0;
 }
 
-/* A realloc that stays in this layer is one allocation of the growth; one that comes from, or goes to, libc is a free here and
- * an allocation there, which libc's hook sees. Where the old size cannot be known the block is freed and made anew. */
-static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx, void *old, size_t size,
-					      const void *caller)
+/* A realloc that stays in this layer is one allocation of the growth; one that comes from, or goes
+ * to, libc is a free here and an allocation there, which libc's hook sees. Where the old size
+ * cannot be known the block is freed and made anew. */
+static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx, void *old,
+					      size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
@@ -242,7 +259,7 @@ static inline bool hook_python_charge(size_t size)
 	int64_t left = thread_self.countdown - (int64_t)size;
 
 	thread_self.countdown = left;
-	return TL_RARELY((left < 0) | (size >= sampler_min_size));
+	return TL_RARELY(left < 0 || size >= sampler_min_size);
 }
 
 /* size - 1 < limit: a request of nothing becomes one of one byte further down, and goes to libc. */
@@ -253,24 +270,31 @@ static inline void *hook_python_malloc(enum hook_domain domain, void *ctx, size_
 	return hook_below[domain].malloc(ctx, size);
 }
 
-static inline void *hook_python_calloc(enum hook_domain domain, void *ctx, size_t count, size_t size)
+static inline void *hook_python_calloc(enum hook_domain domain, void *ctx, size_t count,
+				       size_t size)
 {
 	size_t bytes;
 
-	if (!__builtin_mul_overflow(count, size, &bytes) && bytes - 1 < hook_python_limit && hook_python_charge(bytes))
-		return hook_python_calloc_slow(domain, ctx, count, size, __builtin_return_address(0));
+	if (!__builtin_mul_overflow(count, size, &bytes) && bytes - 1 < hook_python_limit &&
+	    hook_python_charge(bytes))
+		return hook_python_calloc_slow(domain, ctx, count, size,
+					       __builtin_return_address(0));
 	return hook_below[domain].calloc(ctx, count, size);
 }
 
-static inline void *hook_python_realloc(enum hook_domain domain, void *ctx, void *block, size_t size)
+static inline void *hook_python_realloc(enum hook_domain domain, void *ctx, void *block,
+					size_t size)
 {
 	if (block == NULL) {
 		if (size - 1 < hook_python_limit && hook_python_charge(size))
-			return hook_python_malloc_slow(domain, ctx, size, __builtin_return_address(0));
+			return hook_python_malloc_slow(domain, ctx, size,
+						       __builtin_return_address(0));
 		return hook_below[domain].realloc(ctx, NULL, size);
 	}
-	if ((size - 1 < hook_python_limit && hook_python_charge(size)) | live_blocks_may_hold(block))
-		return hook_python_realloc_slow(domain, ctx, block, size, __builtin_return_address(0));
+	if ((size - 1 < hook_python_limit && hook_python_charge(size)) ||
+	    TL_RARELY(live_blocks_may_hold(block)))
+		return hook_python_realloc_slow(domain, ctx, block, size,
+						__builtin_return_address(0));
 	return hook_below[domain].realloc(ctx, block, size);
 }
 
@@ -282,7 +306,8 @@ static inline void hook_python_free(enum hook_domain domain, void *ctx, void *bl
 		hook_below[domain].free(ctx, block);
 }
 
-/* The functions that CPython is given: the domain is part of the function, since ctx belongs to what lies below. */
+/* The functions that CPython is given: the domain is part of the function, since ctx belongs to
+ * what lies below. */
 #define HOOK_PYTHON_FUNCTIONS(name, domain)                                                        \
 	static void *hook_##name##_malloc(void *ctx, size_t size)                                  \
 	{                                                                                          \
@@ -309,10 +334,10 @@ HOOK_PYTHON_FUNCTIONS(mem_again, HOOK_MEM_AGAIN)
 static const struct py_allocator hook_python_wrappers[HOOK_DOMAINS] = {
 	[HOOK_OBJ] = {NULL, hook_obj_malloc, hook_obj_calloc, hook_obj_realloc, hook_obj_free},
 	[HOOK_MEM] = {NULL, hook_mem_malloc, hook_mem_calloc, hook_mem_realloc, hook_mem_free},
-	[HOOK_OBJ_AGAIN] = {NULL, hook_obj_again_malloc, hook_obj_again_calloc, hook_obj_again_realloc,
-			    hook_obj_again_free},
-	[HOOK_MEM_AGAIN] = {NULL, hook_mem_again_malloc, hook_mem_again_calloc, hook_mem_again_realloc,
-			    hook_mem_again_free},
+	[HOOK_OBJ_AGAIN] = {NULL, hook_obj_again_malloc, hook_obj_again_calloc,
+			    hook_obj_again_realloc, hook_obj_again_free},
+	[HOOK_MEM_AGAIN] = {NULL, hook_mem_again_malloc, hook_mem_again_calloc,
+			    hook_mem_again_realloc, hook_mem_again_free},
 };
 
 static bool hook_python_is_ours(const struct py_allocator *allocator)
@@ -324,7 +349,7 @@ static bool hook_python_is_ours(const struct py_allocator *allocator)
 	return false;
 }
 
-static void hook_python_wrap(enum py_domain name, enum hook_domain domain)
+static void hook_python_wrap(int name, enum hook_domain domain)
 {
 	const struct py_allocator *wrapper = &hook_python_wrappers[domain];
 	struct py_allocator allocator;
@@ -333,26 +358,29 @@ static void hook_python_wrap(enum py_domain name, enum hook_domain domain)
 	if (hook_python_is_ours(&allocator))
 		return;
 	hook_below[domain] = allocator;
-	py_layout.set_allocator(name, &(struct py_allocator){allocator.ctx, wrapper->malloc, wrapper->calloc,
-							     wrapper->realloc, wrapper->free});
+	py_layout.set_allocator(name, &(struct py_allocator){allocator.ctx, wrapper->malloc,
+							     wrapper->calloc, wrapper->realloc,
+							     wrapper->free});
 }
 
-TL_INTERNAL void hook_python_install(void)
+static void hook_python_put_in(void)
 {
-	const char *allocator = getenv("PYTHONMALLOC");
-
-	if (py_layout.get_allocator == NULL || py_layout.set_allocator == NULL)
-		return;
-	hook_was_tried = true;
-	if (allocator != NULL && strncmp(allocator, "malloc", 6) == 0)
-		return; /* libc sees it all */
-
-	bool is_mimalloc = py_layout.free_threaded || (allocator != NULL && strncmp(allocator, "mimalloc", 8) == 0);
+	bool is_mimalloc = py_layout.free_threaded || config.python_uses_mimalloc;
 
 	hook_python_limit = is_mimalloc ? SIZE_MAX - 1 : HOOK_PYMALLOC_LARGEST;
 	hook_python_wrap(PY_DOMAIN_OBJ, HOOK_OBJ);
 	hook_python_wrap(PY_DOMAIN_MEM, HOOK_MEM);
 	hook_is_installed = true;
+}
+
+TL_INTERNAL void hook_python_install(void)
+{
+	if (py_layout.get_allocator == NULL || py_layout.set_allocator == NULL)
+		return;
+	hook_was_tried = true;
+	if (!config.python || config.python_uses_malloc)
+		return; /* libc's layer only; or libc sees it all */
+	hook_python_put_in();
 }
 
 static void hook_python_install_again(void)
@@ -362,16 +390,42 @@ static void hook_python_install_again(void)
 	hook_python_wrap(PY_DOMAIN_MEM, hook_is_again ? HOOK_MEM_AGAIN : HOOK_MEM);
 }
 
+/* We are not in, and may have to be: libpython has come late, by dlopen; or the layer is off, but a
+ * fork has cost us the worker, and the next allocation of CPython is the safe point where it can be
+ * started again. */
+static TL_COLD void hook_python_arrive(void)
+{
+	if (py_layout.set_allocator == NULL || !py_frame_thread_is_attached())
+		return;
+	if (!hook_was_tried) {
+		hook_mmap_find_python();
+		hook_python_install();
+	} else if (!config.python && lifecycle_wants_safe_point()) {
+		hook_python_put_in();
+	}
+}
+
+/* The layer is off, and the worker is back: out again, unless somebody has wrapped us. */
+static void hook_python_leave(void)
+{
+	for (int domain = HOOK_OBJ; domain <= HOOK_MEM; domain++) {
+		int name = domain == HOOK_OBJ ? PY_DOMAIN_OBJ : PY_DOMAIN_MEM;
+		struct py_allocator allocator;
+
+		py_layout.get_allocator(name, &allocator);
+		if (hook_python_is_ours(&allocator))
+			py_layout.set_allocator(name, &hook_below[domain]);
+	}
+	hook_is_installed = false;
+}
+
 TL_INTERNAL void hook_python_heal(void)
 {
 	struct thread *thread = &thread_self;
 
 	thread->is_probing_python = false;
 	if (TL_RARELY(!hook_is_installed)) {
-		if (!hook_was_tried && py_frame_thread_is_attached()) { /* libpython came late, by dlopen */
-			hook_mmap_find_python();
-			hook_python_install();
-		}
+		hook_python_arrive();
 		return;
 	}
 	if (!py_layout.is_initialized()) {

@@ -26,7 +26,8 @@ static __attribute__((constructor)) void start_agent(void)
 	errno = saved_errno;
 }
 
-/* After the program's own destructors and atexit functions: what they allocate and free is in the figures. */
+/* After the program's own destructors and atexit functions: what they allocate and free is in the
+ * figures. */
 static __attribute__((destructor)) void start_end(void)
 {
 	lifecycle_end(false);

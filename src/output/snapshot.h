@@ -1,14 +1,16 @@
-/* snapshot: the profile at one moment, frozen, as the writers see it. Writers know nothing else of the profile.
+/* snapshot: the profile at one moment, frozen, as the writers see it. Writers know nothing else of
+ * the profile.
  *
- * All estimates are Horvitz-Thompson sums with their standard errors (docs/SAMPLING.md). NaN: cannot be said.
- * Strings are NUL-terminated valid UTF-8 of at most 255 bytes, not escaped: they may hold anything a name can.
+ * All estimates are Horvitz-Thompson sums with their standard errors (docs/SAMPLING.md). NaN:
+ * cannot be said. Strings are NUL-terminated valid UTF-8 of at most 255 bytes, not escaped: they
+ * may hold anything a name can.
  */
 #ifndef TL_OUTPUT_SNAPSHOT_H
 #define TL_OUTPUT_SNAPSHOT_H
 
 #include "../base/types.h"
 
-#define SNAPSHOT_FORMAT 1 /* of snapshot-<pid>.json */
+#define SNAPSHOT_FORMAT    1 /* of snapshot-<pid>.json */
 #define SNAPSHOT_LIFETIMES 24
 
 /* An estimate and its standard error. */
@@ -24,12 +26,12 @@ enum site_kind {
 
 /* One function, or one of its lines. Cumulative since the profile's start unless it says live. */
 struct site_figures {
-	uint64_t counted, counted_bytes;      /* exact: allocations of min_size or more */
-	struct estimate count, total_bytes;   /* counted plus the estimate of the smaller ones */
-	uint64_t largest;		      /* largest single allocation seen, bytes */
-	uint64_t sample_count, sample_bytes;  /* raw */
+	uint64_t counted, counted_bytes;     /* exact: allocations of min_size or more */
+	struct estimate count, total_bytes;  /* counted plus the estimate of the smaller ones */
+	uint64_t largest;                    /* largest single allocation seen, bytes */
+	uint64_t sample_count, sample_bytes; /* raw */
 	uint64_t freed_samples, freed_sample_bytes; /* raw */
-	double retention;		      /* by weight, 0 to 1; NaN without a sample */
+	double retention;                           /* by weight, 0 to 1; NaN without a sample */
 	struct estimate live_bytes, live_count;
 };
 
@@ -43,18 +45,21 @@ struct snapshot_site {
 	const char *function, *file; /* file "" for natives */
 	enum site_kind kind;
 	uint32_t first_line; /* of the function; 0: unknown */
-	uint32_t line;	     /* the line that allocates most bytes; 0: unknown */
+	uint32_t line;       /* the line that allocates most bytes; 0: unknown */
 	struct site_figures figures;
 	double peak_live_bytes; /* of this site when the whole process was at its maximum */
-	uint32_t generations;	/* dump intervals that still own a live sample */
-	double last_free_s;	/* seconds since something of it was freed; NaN: never */
-	uint32_t lifetimes[SNAPSHOT_LIFETIMES]; /* freed samples by log2 of their age in units of 10 ms */
+	uint32_t generations;   /* dump intervals that still own a live sample */
+	double last_free_s;     /* seconds since something of it was freed; NaN: never */
+	uint32_t lifetimes
+		[SNAPSHOT_LIFETIMES]; /* freed samples by log2 of their age in units of 10 ms */
 };
 
-/* A frame of the stack trie; index 0 is the root and not a frame. A parent's index is smaller than its child's. */
+/* A frame of the stack trie; index 0 is the root and not a frame. A parent's index is smaller than
+ * its child's. */
 struct snapshot_frame {
 	uint32_t parent;
-	uint32_t site; /* index into sites; UINT32_MAX: function and file below stand for themselves */
+	uint32_t
+		site; /* index into sites; UINT32_MAX: function and file below stand for themselves */
 	const char *function, *file;
 	uint32_t line;
 };
@@ -77,10 +82,10 @@ struct snapshot {
 	/* identity */
 	uint32_t pid;
 	bool is_forked_child;
-	double process_start;	/* epoch seconds */
-	double time;		/* epoch seconds of this dump */
-	double elapsed_s;	/* since profiling started */
-	uint64_t dump;		/* 1, 2, ... */
+	double process_start; /* epoch seconds */
+	double time;          /* epoch seconds of this dump */
+	double elapsed_s;     /* since profiling started */
+	uint64_t dump;        /* 1, 2, ... */
 	bool is_final;
 	const char *hostname, *job_name, *labels, *python_version, *program;
 
@@ -90,17 +95,18 @@ struct snapshot {
 
 	/* losses and capacities */
 	uint64_t live_samples, live_capacity;
-	uint64_t lost_samples;	/* samples dropped for want of room */
-	uint64_t thinned;	/* how often the full table doubled N and T */
-	uint64_t cut_stacks;	/* stacks that lost inner frames for want of room */
-	uint64_t other_sites;	/* functions that went to <other functions> */
+	uint64_t lost_samples; /* samples dropped for want of room */
+	uint64_t thinned;      /* how often the full table doubled N and T */
+	uint64_t cut_stacks;   /* stacks that lost inner frames for want of room */
+	uint64_t other_sites;  /* functions that went to <other functions> */
 
 	/* the process */
 	uint64_t rss_bytes, peak_rss_bytes;
 	struct estimate live_bytes, live_count;
-	double peak_live_bytes, peak_live_time; /* estimate at the maximum, and when (epoch seconds) */
-	uint64_t agent_bytes;	/* resident memory of our own tables */
-	double agent_cpu_s;	/* of the worker thread */
+	double peak_live_bytes,
+		peak_live_time; /* estimate at the maximum, and when (epoch seconds) */
+	uint64_t agent_bytes;   /* resident memory of our own tables */
+	double agent_cpu_s;     /* of the worker thread */
 
 	/* rows, sorted by total_bytes descending */
 	const struct snapshot_site *sites;

@@ -1,9 +1,11 @@
 /* DESIGN
- * One pass over the live samples, a shard at a time, adds up what each line and each stack holds; one over the lines puts their
- * figures beside it and adds up the sites. All of it lives in one mapping, used from its start, and given back whole.
+ * One pass over the live samples, a shard at a time, adds up what each line and each stack holds;
+ * one over the lines puts their figures beside it and adds up the sites. All of it lives in one
+ * mapping, used from its start, and given back whole.
  *
- * Generations are counted by dumps: a live sample belongs to the interval between two dumps it was born in. 64 intervals span
- * the whole life: when they are used up, neighbours are joined, and from then on every second dump begins one.
+ * Generations are counted by dumps: a live sample belongs to the interval between two dumps it was
+ * born in. 64 intervals span the whole life: when they are used up, neighbours are joined, and from
+ * then on every second dump begins one.
  */
 #include "snapshot_build.h"
 
@@ -25,8 +27,8 @@
 #include <string.h>
 
 #define SNAPSHOT_INTERVALS 64
-#define SNAPSHOT_DEEPEST 514
-#define SNAPSHOT_OWNERS 64 /* of maps; the rest is one row */
+#define SNAPSHOT_DEEPEST   514
+#define SNAPSHOT_OWNERS    64 /* of maps; the rest is one row */
 
 static struct {
 	uint32_t starts[SNAPSHOT_INTERVALS]; /* ticks at which an interval begins; the first is 0 */
@@ -39,7 +41,7 @@ struct snapshot_live {
 	double bytes, bytes_variance, count, count_variance;
 	uint64_t samples;
 	uint32_t oldest, youngest; /* births, ticks */
-	uint64_t intervals;	   /* a bit for each that it was born in */
+	uint64_t intervals;        /* a bit for each that it was born in */
 };
 
 /* Sums of which the figures are made, for a line, or for all lines of a site. */
@@ -48,7 +50,8 @@ struct snapshot_sums {
 	struct snapshot_live live;
 };
 
-/* Memory for one snapshot: a mapping large enough for the largest, of which pages are touched as needed. */
+/* Memory for one snapshot: a mapping large enough for the largest, of which pages are touched as
+ * needed. */
 struct snapshot_memory {
 	char *start;
 	size_t used, bytes;
@@ -61,14 +64,14 @@ struct snapshot_work {
 	uint32_t site_count; /* sites that exist; more may come while we look */
 
 	struct snapshot_live *lines; /* by line number */
-	uint32_t *stack_of;	     /* by stack number: 1 + place in stacks; 0: holds nothing */
+	uint32_t *stack_of;          /* by stack number: 1 + place in stacks; 0: holds nothing */
 	struct snapshot_live *stacks;
 	uint32_t *stack_numbers;
 	uint32_t stack_count;
-	uint32_t *row_of_site;	   /* by site number: row + 1 */
+	uint32_t *row_of_site; /* by site number: row + 1 */
 	uint32_t *site_of_row;
 	uint32_t *site_of_function; /* by function number: site number + 1 */
-	uint32_t *frame_of;	   /* by stack number: place among the frames */
+	uint32_t *frame_of;         /* by stack number: place among the frames */
 	struct snapshot_frame *frames;
 };
 
@@ -89,11 +92,12 @@ static size_t snapshot_largest(size_t sites)
 	size_t lines = sites_lines_end(), stacks = stacks_end(), functions = names_functions_end();
 
 	return (1u << 20) +
-	       lines * (sizeof(struct snapshot_live) + 2 * sizeof(struct snapshot_line) + sizeof(double) + sizeof(uint32_t)) +
-	       sites * (sizeof(struct snapshot_site) + sizeof(struct snapshot_sums) + 2 * sizeof(double) +
-			3 * sizeof(uint32_t)) +
-	       stacks * (sizeof(struct snapshot_live) + sizeof(struct snapshot_stack) + sizeof(struct snapshot_frame) +
-			 sizeof(double) + 4 * sizeof(uint32_t)) +
+	       lines * (sizeof(struct snapshot_live) + 2 * sizeof(struct snapshot_line) +
+			sizeof(double) + sizeof(uint32_t)) +
+	       sites * (sizeof(struct snapshot_site) + sizeof(struct snapshot_sums) +
+			2 * sizeof(double) + 3 * sizeof(uint32_t)) +
+	       stacks * (sizeof(struct snapshot_live) + sizeof(struct snapshot_stack) +
+			 sizeof(struct snapshot_frame) + sizeof(double) + 4 * sizeof(uint32_t)) +
 	       functions * sizeof(uint32_t) + live_blocks_shard_slots() * sizeof(struct live_block);
 }
 
@@ -129,12 +133,14 @@ static void snapshot_end_interval(uint32_t now)
 
 TL_INTERNAL void snapshot_reset_in_child(void)
 {
-	snapshot_intervals.count = snapshot_intervals.dumps_each = snapshot_intervals.dumps_left = 1;
+	snapshot_intervals.count = snapshot_intervals.dumps_each = snapshot_intervals.dumps_left =
+		1;
 }
 
-/* A Horvitz-Thompson term: w k, with variance w^2 (1 - p) k^2. The growth of a block adds bytes, not a block. */
-static void snapshot_add_live(struct snapshot_live *live, uint64_t size, double probability, bool is_growth,
-			      uint32_t birth)
+/* A Horvitz-Thompson term: w k, with variance w^2 (1 - p) k^2. The growth of a block adds bytes,
+ * not a block. */
+static void snapshot_add_live(struct snapshot_live *live, uint64_t size, double probability,
+			      bool is_growth, uint32_t birth)
 {
 	double weight = 1 / probability, variance = weight * weight * (1 - probability);
 
@@ -151,8 +157,8 @@ static void snapshot_add_live(struct snapshot_live *live, uint64_t size, double 
 	live->samples++;
 }
 
-static void snapshot_add_sample(struct snapshot_work *work, uint32_t line, uint32_t stack, uint64_t size,
-				double probability, bool is_growth, uint32_t birth)
+static void snapshot_add_sample(struct snapshot_work *work, uint32_t line, uint32_t stack,
+				uint64_t size, double probability, bool is_growth, uint32_t birth)
 {
 	uint32_t place = work->stack_of[stack];
 
@@ -175,7 +181,8 @@ static void snapshot_add_blocks(struct snapshot_work *work, struct live_block *c
 
 		work->snapshot.live_samples += count;
 		for (size_t i = 0; i < count; i++)
-			snapshot_add_sample(work, copy[i].line, copy[i].stack, copy[i].size, (double)copy[i].probability,
+			snapshot_add_sample(work, copy[i].line, copy[i].stack, copy[i].size,
+					    (double)copy[i].probability,
 					    (copy[i].flags & LIVE_IS_GROWTH) != 0, copy[i].birth);
 	}
 }
@@ -188,8 +195,9 @@ static void snapshot_add_maps(struct snapshot_work *work)
 	while ((count = maps_copy(from, maps, TL_COUNT_OF(maps))) > 0) {
 		for (size_t i = 0; i < count; i++) {
 			if (maps[i].kind == MAP_CHARGED)
-				snapshot_add_sample(work, maps[i].line, maps[i].stack, maps_bytes(&maps[i]), 1,
-						    maps[i].is_rest, maps[i].birth);
+				snapshot_add_sample(work, maps[i].line, maps[i].stack,
+						    maps_bytes(&maps[i]), 1, maps[i].is_rest,
+						    maps[i].birth);
 		}
 		from += count;
 	}
@@ -215,8 +223,10 @@ static struct site_figures snapshot_figures(const struct snapshot_sums *sums)
 	return (struct site_figures){
 		.counted = f->counted,
 		.counted_bytes = f->counted_bytes,
-		.count = snapshot_estimate((double)f->counted + f->small_count, f->small_count_variance),
-		.total_bytes = snapshot_estimate((double)f->counted_bytes + f->small_bytes, f->small_bytes_variance),
+		.count = snapshot_estimate((double)f->counted + f->small_count,
+					   f->small_count_variance),
+		.total_bytes = snapshot_estimate((double)f->counted_bytes + f->small_bytes,
+						 f->small_bytes_variance),
 		.largest = f->largest,
 		.sample_count = f->samples,
 		.sample_bytes = f->sample_bytes,
@@ -252,11 +262,14 @@ static void snapshot_add_sums(struct snapshot_sums *to, const struct snapshot_su
 }
 
 /* Function and file as they are shown. */
-static void snapshot_names(uint32_t function, const char **name, const char **file, enum site_kind *kind)
+static void snapshot_names(uint32_t function, const char **name, const char **file,
+			   enum site_kind *kind)
 {
 	const struct function *known = names_function(function);
 
-	*kind = known->kind == FUNCTION_PYTHON ? SITE_PYTHON : known->kind == FUNCTION_NATIVE ? SITE_NATIVE : SITE_OTHERS;
+	*kind = known->kind == FUNCTION_PYTHON   ? SITE_PYTHON
+		: known->kind == FUNCTION_NATIVE ? SITE_NATIVE
+						 : SITE_OTHERS;
 	*name = *kind == SITE_OTHERS ? "<other functions>" : names_text(known->name);
 	*file = names_text(known->file);
 }
@@ -272,27 +285,33 @@ static void snapshot_fill_site(struct snapshot_work *work, struct snapshot_site 
 	row->figures = snapshot_figures(sums);
 	row->peak_live_bytes = (double)life.peak_live;
 	row->generations = (uint32_t)__builtin_popcountll(sums->live.intervals);
-	row->last_free_s = life.last_free == 0 ? (double)__builtin_nanf("")
-					       : (double)(work->now - (life.last_free - 1)) / CLOCK_TICKS_PER_S;
+	row->last_free_s = life.last_free == 0
+				   ? (double)__builtin_nanf("")
+				   : (double)(work->now - (life.last_free - 1)) / CLOCK_TICKS_PER_S;
 	memcpy(row->lifetimes, life.lifetimes, sizeof(row->lifetimes));
 }
 
 /* Lines and sites, sorted. `sums` and `keys` have room for every line and site number. */
-static void snapshot_build_sites(struct snapshot_work *work, struct snapshot_sums *sites, uint32_t *best_line,
-				 double *best_bytes, double *keys, uint32_t *order)
+static void snapshot_build_sites(struct snapshot_work *work, struct snapshot_sums *sites,
+				 uint32_t *best_line, double *best_bytes, double *keys,
+				 uint32_t *order)
 {
 	uint32_t lines_end = sites_lines_end(), rows = 0, line_rows = 0;
 	struct snapshot_line *lines = snapshot_allocate(&work->memory, lines_end, sizeof(*lines));
 
 	for (uint32_t number = 0; number < lines_end; number++) {
-		struct snapshot_sums line = {.figures = sites_copy_line(number), .live = work->lines[number]};
+		struct snapshot_sums line = {.figures = sites_copy_line(number),
+					     .live = work->lines[number]};
 		uint32_t site = line.figures.site;
 
-		if ((line.figures.counted == 0 && line.figures.samples == 0) || site >= work->site_count)
+		if ((line.figures.counted == 0 && line.figures.samples == 0) ||
+		    site >= work->site_count)
 			continue;
-		lines[line_rows] = (struct snapshot_line){
-			.site = site, .line = line.figures.line, .figures = snapshot_figures(&line)};
-		if (lines[line_rows].figures.total_bytes.value > best_bytes[site] || best_bytes[site] == 0) {
+		lines[line_rows] = (struct snapshot_line){.site = site,
+							  .line = line.figures.line,
+							  .figures = snapshot_figures(&line)};
+		if (lines[line_rows].figures.total_bytes.value > best_bytes[site] ||
+		    best_bytes[site] == 0) {
 			best_bytes[site] = lines[line_rows].figures.total_bytes.value;
 			best_line[site] = line.figures.line;
 		}
@@ -302,7 +321,8 @@ static void snapshot_build_sites(struct snapshot_work *work, struct snapshot_sum
 
 	for (uint32_t site = 0; site < work->site_count; site++) {
 		if (sites[site].figures.counted > 0 || sites[site].figures.samples > 0) {
-			keys[site] = (double)sites[site].figures.counted_bytes + sites[site].figures.small_bytes;
+			keys[site] = (double)sites[site].figures.counted_bytes +
+				     sites[site].figures.small_bytes;
 			order[rows++] = site;
 		}
 	}
@@ -325,7 +345,8 @@ static void snapshot_build_sites(struct snapshot_work *work, struct snapshot_sum
 
 	for (uint32_t i = 0; i < line_rows; i++) {
 		lines[i].site = work->row_of_site[lines[i].site] - 1;
-		line_keys[i] = -(double)lines[i].site - 1 / (1 + lines[i].figures.total_bytes.value);
+		line_keys[i] =
+			-(double)lines[i].site - 1 / (1 + lines[i].figures.total_bytes.value);
 		line_order[i] = i;
 	}
 	sort_descending(line_order, line_rows, line_keys);
@@ -344,7 +365,8 @@ static void snapshot_place_frames(struct snapshot_work *work, uint32_t stack)
 	uint32_t way[SNAPSHOT_DEEPEST];
 	size_t depth = 0;
 
-	for (uint32_t s = stack; s != STACKS_ROOT && work->frame_of[s] == 0 && depth < SNAPSHOT_DEEPEST;
+	for (uint32_t s = stack;
+	     s != STACKS_ROOT && work->frame_of[s] == 0 && depth < SNAPSHOT_DEEPEST;
 	     s = stacks_frame(s).caller)
 		way[depth++] = s;
 	while (depth-- > 0) {
@@ -354,7 +376,9 @@ static void snapshot_place_frames(struct snapshot_work *work, uint32_t stack)
 		enum site_kind kind;
 
 		row->parent = work->frame_of[frame.caller];
-		row->site = site != 0 && work->row_of_site[site - 1] != 0 ? work->row_of_site[site - 1] - 1 : UINT32_MAX;
+		row->site = site != 0 && work->row_of_site[site - 1] != 0
+				    ? work->row_of_site[site - 1] - 1
+				    : UINT32_MAX;
 		snapshot_names(frame.function, &row->function, &row->file, &kind);
 		row->line = frame.line;
 		work->frame_of[way[depth]] = (uint32_t)work->snapshot.frame_count++;
@@ -365,7 +389,8 @@ static void snapshot_build_stacks(struct snapshot_work *work)
 {
 	double *keys = snapshot_allocate(&work->memory, work->stack_count, sizeof(double));
 	uint32_t *order = snapshot_allocate(&work->memory, work->stack_count, sizeof(uint32_t));
-	struct snapshot_stack *rows = snapshot_allocate(&work->memory, work->stack_count, sizeof(*rows));
+	struct snapshot_stack *rows =
+		snapshot_allocate(&work->memory, work->stack_count, sizeof(*rows));
 
 	for (uint32_t i = 0; i < work->stack_count; i++) {
 		keys[i] = work->stacks[i].bytes;
@@ -394,7 +419,8 @@ static void snapshot_build_stacks(struct snapshot_work *work)
 	work->snapshot.stack_count = work->stack_count;
 }
 
-static void snapshot_add_owner(struct snapshot_map *owners, size_t *count, const char *owner, uint64_t bytes)
+static void snapshot_add_owner(struct snapshot_map *owners, size_t *count, const char *owner,
+			       uint64_t bytes)
 {
 	size_t i = 0;
 
@@ -412,7 +438,8 @@ static void snapshot_add_owner(struct snapshot_map *owners, size_t *count, const
 
 static void snapshot_build_maps(struct snapshot_work *work)
 {
-	struct snapshot_map *owners = snapshot_allocate(&work->memory, SNAPSHOT_OWNERS, sizeof(*owners));
+	struct snapshot_map *owners =
+		snapshot_allocate(&work->memory, SNAPSHOT_OWNERS, sizeof(*owners));
 	struct map maps[64];
 	size_t from = 0, copied, count = 0;
 
@@ -422,8 +449,9 @@ static void snapshot_build_maps(struct snapshot_work *work)
 			enum site_kind kind;
 
 			if (maps[i].kind == MAP_CHARGED)
-				snapshot_names(sites_copy_life(sites_copy_line(maps[i].line).site).function, &owner, &file,
-					       &kind);
+				snapshot_names(sites_copy_life(sites_copy_line(maps[i].line).site)
+						       .function,
+					       &owner, &file, &kind);
 			snapshot_add_owner(owners, &count, owner, maps_bytes(&maps[i]));
 		}
 		from += copied;
@@ -432,7 +460,8 @@ static void snapshot_build_maps(struct snapshot_work *work)
 	work->snapshot.map_count = count;
 }
 
-static void snapshot_fill_process(struct snapshot_work *work, const struct snapshot_identity *identity)
+static void snapshot_fill_process(struct snapshot_work *work,
+				  const struct snapshot_identity *identity)
 {
 	struct snapshot *snapshot = &work->snapshot;
 	struct proc_memory memory = proc_memory_read();
@@ -462,7 +491,8 @@ static void snapshot_fill_process(struct snapshot_work *work, const struct snaps
 	snapshot->sample_bytes = sampler_bytes_now();
 	snapshot->min_size = sampler_min_size;
 	snapshot->live_capacity = live_blocks_capacity();
-	snapshot->lost_samples = losses.samples + losses.missed_frees + losses.reentrant + maps_lost();
+	snapshot->lost_samples =
+		losses.samples + losses.missed_frees + losses.reentrant + maps_lost();
 	snapshot->thinned = live_blocks_thinned();
 	snapshot->cut_stacks = stacks_refused();
 	snapshot->other_sites = names_others() + sites_refused();
@@ -494,7 +524,8 @@ static struct snapshot_work *snapshot_prepare(void)
 	work->frame_of = snapshot_allocate(&memory, stacks, sizeof(uint32_t));
 	work->frames = snapshot_allocate(&memory, stacks, sizeof(struct snapshot_frame));
 	work->row_of_site = snapshot_allocate(&memory, sites, sizeof(uint32_t));
-	work->site_of_function = snapshot_allocate(&memory, names_functions_end(), sizeof(uint32_t));
+	work->site_of_function =
+		snapshot_allocate(&memory, names_functions_end(), sizeof(uint32_t));
 	work->memory = memory;
 	work->site_count = sites;
 	return work;
@@ -507,8 +538,8 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	if (work == NULL)
 		return NULL;
 
-	struct live_block *copy =
-		snapshot_allocate(&work->memory, live_blocks_shard_slots(), sizeof(struct live_block));
+	struct live_block *copy = snapshot_allocate(&work->memory, live_blocks_shard_slots(),
+						    sizeof(struct live_block));
 	uint32_t sites = work->site_count;
 	struct snapshot_sums *sums = snapshot_allocate(&work->memory, sites, sizeof(*sums));
 	uint32_t *best_line = snapshot_allocate(&work->memory, sites, sizeof(uint32_t));

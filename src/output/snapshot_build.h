@@ -1,8 +1,9 @@
 /* snapshot_build: freezes the profile into a struct snapshot.
  *
- * Runs      in the worker, or in a thread that ends the process. Takes the profile's locks one at a time, each for under 50 us.
- * Promises  the snapshot stands by itself: what happens to the profile afterwards does not change it, but for names, which
- *           are never changed or removed before a fork.
+ * Runs      in the worker, or in a thread that ends the process. Takes the profile's locks one at a
+ *           time, each for under 50 us.
+ * Promises  the snapshot stands by itself: what happens to the profile afterwards does not change
+ *           it, but for names, which are never changed or removed before a fork.
  */
 #ifndef TL_OUTPUT_SNAPSHOT_BUILD_H
 #define TL_OUTPUT_SNAPSHOT_BUILD_H

@@ -220,6 +220,11 @@ TL_INTERNAL void config_load(bool silent)
 	config.field = config_read_text(variable, fallback, limit, true);
 #include "settings.def"
 
+	const char *python_allocator = config_value("PYTHONMALLOC");
+
+	config.python_uses_malloc = python_allocator && !strncmp(python_allocator, "malloc", 6);
+	config.python_uses_mimalloc = python_allocator && !strncmp(python_allocator, "mimalloc", 8);
+
 	if (config.elasticsearch && !*config.elasticsearch_url) {
 		config.elasticsearch = false;
 		if (!silent)

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* One line of /proc/self/maps that names a file. `base` is where the file's first mapping starts. */
+/* One line of /proc/self/maps that names a file. `base` is where the file's first mapping starts.
+ * */
 struct module_mapping {
 	uintptr_t start, end, base;
 	const char *path;
@@ -96,7 +97,8 @@ static bool modules_open(struct modules_reader *reader)
 	return reader->fd >= 0;
 }
 
-/* A program linked to fixed addresses is looked up by absolute address. Its header is the start of its first mapping. */
+/* A program linked to fixed addresses is looked up by absolute address. Its header is the start of
+ * its first mapping. */
 static uint64_t modules_offset(uintptr_t base, uintptr_t address)
 {
 	const Elf64_Ehdr *header = (const Elf64_Ehdr *)base;

@@ -58,7 +58,8 @@ TL_INTERNAL struct proc_memory proc_memory_read(void)
 	};
 }
 
-/* The n-th field of /proc/PID/stat, counted from 1 as in proc(5), n >= 3; the name before it may hold anything. */
+/* The n-th field of /proc/PID/stat, counted from 1 as in proc(5), n >= 3; the name before it may
+ * hold anything. */
 static uint64_t proc_stat_field(const char *stat, int n)
 {
 	const char *cursor = strrchr(stat, ')');
@@ -109,8 +110,8 @@ static const char *proc_link_name(const char *link, char *buffer, size_t capacit
 	return slash != NULL ? slash + 1 : buffer;
 }
 
-/* Python, and carrying this library, by the look of its maps. They are read in pieces that overlap, so that no name is
- * cut in two. */
+/* Python, and carrying this library, by the look of its maps. They are read in pieces that overlap,
+ * so that no name is cut in two. */
 static bool proc_is_profiled(uint64_t pid)
 {
 	char path[64], window[8192], name[256];

@@ -1,4 +1,5 @@
-/* proc_memory: what the kernel says of this process: its memory, its age, its parents. Reads files of /proc. */
+/* proc_memory: what the kernel says of this process: its memory, its age, its parents. Reads files
+ * of /proc. */
 #ifndef TL_PROCESS_PROC_MEMORY_H
 #define TL_PROCESS_PROC_MEMORY_H
 
@@ -11,7 +12,8 @@ struct proc_memory {
 /* Zeros where /proc cannot be read. */
 TL_INTERNAL struct proc_memory proc_memory_read(void);
 
-/* Epoch seconds at which the process was started (the same before and after exec). 0 when it cannot be read. */
+/* Epoch seconds at which the process was started (the same before and after exec). 0 when it cannot
+ * be read. */
 TL_INTERNAL double proc_start_time(void);
 
 /* Is one of the ancestors of this process a Python process that carries this library? */

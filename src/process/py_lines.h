@@ -1,8 +1,8 @@
 /* py_lines: the line of an instruction, from CPython's line tables.
  *
  * Runs      anywhere; pure.
- * Promises  the line that CPython's own PyCode_Addr2Line tells, 0 where that tells none. Whatever the
- *           table holds, nothing outside [table, table + length) is read.
+ * Promises  the line that CPython's own PyCode_Addr2Line tells, 0 where that tells none. Whatever
+ *           the table holds, nothing outside [table, table + length) is read.
  *
  * `instruction` is in bytes; a negative one (not started) is on the first line. Linear in the
  * length.

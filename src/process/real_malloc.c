@@ -1,8 +1,9 @@
 /* DESIGN
- * Each allocator pointer starts at a bootstrap function that finds them all and then calls the one that was wanted, so the
- * hooks need no test for "not yet". dlsym may itself allocate (glibc before 2.34 does, and always when a symbol is missing):
- * those few requests are served by glibc's __libc_ names, which are what dlsym finds too unless another allocator is
- * preloaded. Tried elsewhere and dropped: a static pool, which every free would have to recognise for ever.
+ * Each allocator pointer starts at a bootstrap function that finds them all and then calls the one
+ * that was wanted, so the hooks need no test for "not yet". dlsym may itself allocate (glibc before
+ * 2.34 does, and always when a symbol is missing): those few requests are served by glibc's __libc_
+ * names, which are what dlsym finds too unless another allocator is preloaded. Tried elsewhere and
+ * dropped: a static pool, which every free would have to recognise for ever.
  */
 #include "real_malloc.h"
 
@@ -66,7 +67,8 @@ TL_INTERNAL void real_malloc_find(void)
 	if (real_is_looking)
 		return;
 	real_is_looking = true;
-	/* free comes first: from then on memory that dlsym took by __libc_malloc can be given back. */
+	/* free comes first: from then on memory that dlsym took by __libc_malloc can be given back.
+	 * */
 	REAL_FIND(real_free, "free");
 	REAL_FIND(real_malloc, "malloc");
 	REAL_FIND(real_calloc, "calloc");
@@ -153,7 +155,8 @@ static void *real_aligned_alloc_first(size_t alignment, size_t size)
 static int real_posix_memalign_first(void **block, size_t alignment, size_t size)
 {
 	real_malloc_find();
-	if (real_is_found((const void *)real_posix_memalign, (const void *)real_posix_memalign_first))
+	if (real_is_found((const void *)real_posix_memalign,
+			  (const void *)real_posix_memalign_first))
 		return real_posix_memalign(block, alignment, size);
 	*block = real_memalign(alignment, size);
 	return *block != NULL ? 0 : ENOMEM;

@@ -1,9 +1,10 @@
-/* real_malloc: the allocator, mapper and process functions that the program would have had without us.
+/* real_malloc: the allocator, mapper and process functions that the program would have had without
+ * us.
  *
- * Runs      the pointers may be called from the very first instruction: until real_malloc_find has run they point at a
- *           bootstrap that looks them up first.
- * Promises  the next object's functions (jemalloc's, when it is preloaded too), glibc's own only while the lookup itself
- *           allocates.
+ * Runs      the pointers may be called from the very first instruction: until real_malloc_find has
+ *           run they point at a bootstrap that looks them up first.
+ * Promises  the next object's functions (jemalloc's, when it is preloaded too), glibc's own only
+ *           while the lookup itself allocates.
  */
 #ifndef TL_PROCESS_REAL_MALLOC_H
 #define TL_PROCESS_REAL_MALLOC_H

@@ -1,14 +1,18 @@
 /* DESIGN
- *     address --hash--> shard (256 of them, a mutex each) --hash--> slot, linear probing inside the shard
- * Backward-shift deletion: no tombstones, so a look-up costs the same after a billion samples as after ten.
- * An address may stand several times (a block's growths); they lie in one probe run and leave together.
+ *     address --hash--> shard (256 of them, a mutex each) --hash--> slot, linear probing inside the
+ *     shard
+ * Backward-shift deletion: no tombstones, so a look-up costs the same after a billion samples as
+ * after ten. An address may stand several times (a block's growths); they lie in one probe run and
+ * leave together.
  *
- * The filter is one bit for a page: frees of pages without a sample cost one load. Bits are set under the shard's lock and
- * never cleared but by the rebuild, which makes a second bitmap while new samples set their bits in both, and then copies
- * it over with every shard held.
+ * The filter counts the samples of each page in a byte: one load tells a free that it has nothing
+ * to do. Bits would be denser, but a bit cannot be cleared while others share it; rebuilding the
+ * bits once a second was tried, and a small busy heap had all of them set again within a tenth of
+ * that. A byte that has reached 255 stays there.
  *
- * Thinning is done by whoever finds its shard 3/4 full, for that shard alone: no pause longer than one shard. The level rises
- * for everybody; a shard that is not full keeps its finer samples, whose own probabilities keep them right.
+ * Thinning is done by whoever finds its shard 3/4 full, for that shard alone: no pause longer than
+ * one shard. The level rises for everybody; a shard that is not full keeps its finer samples, whose
+ * own probabilities keep them right.
  */
 #include "live_blocks.h"
 
@@ -23,20 +27,18 @@
 
 struct live_shard {
 	pthread_mutex_t lock;
-	uint32_t used;	 /* guarded by lock; a stale read is fine for reports */
+	uint32_t used;       /* guarded by lock; a stale read is fine for reports */
 	uint32_t thinned_to; /* level that the entries have been thinned to; guarded by lock */
 };
 
-static uint64_t live_filter_none;
-TL_INTERNAL uint64_t *live_filter = &live_filter_none;
+static uint8_t live_filter_none;
+TL_INTERNAL uint8_t *live_filter = &live_filter_none;
 TL_INTERNAL size_t live_filter_mask;
 
 static struct live_shard live_shards[LIVE_MOST_SHARDS];
 static struct live_block *live_slots; /* shard s owns [s * shard_slots, (s + 1) * shard_slots) */
 static size_t live_shard_count, live_shard_slots, live_capacity;
-static uint64_t *live_next_filter;   /* set too while a rebuild is under way, else NULL; under any shard's lock */
-static uint64_t *live_spare_filter;
-static uint64_t live_inserted, live_rebuilt_at, live_thinned;
+static uint64_t live_thinned;
 
 static uint64_t live_hash(uint64_t address)
 {
@@ -58,63 +60,74 @@ static size_t live_home(uint64_t hash)
 
 TL_INTERNAL enum tl_err live_blocks_start(size_t slots)
 {
-	size_t shards = 1, bits = 64;
+	size_t shards = 1, cells = 4096;
 
 	while (shards < LIVE_MOST_SHARDS && shards * 2 * 256 <= slots)
 		shards *= 2;
-	while (bits < slots * 8)
-		bits *= 2;
+	while (cells < slots * 4)
+		cells *= 2;
 	live_shard_count = shards;
 	live_shard_slots = (slots + shards - 1) / shards;
 	live_capacity = slots;
 
-	uint64_t *filter = pages_map(bits / 8);
+	uint8_t *filter = pages_map(cells);
 
-	live_spare_filter = pages_map(bits / 8);
 	live_slots = pages_map(live_shard_count * live_shard_slots * sizeof(struct live_block));
-	if (filter == NULL || live_spare_filter == NULL || live_slots == NULL)
+	if (filter == NULL || live_slots == NULL)
 		return TL_ERR_SYSTEM;
 	for (size_t i = 0; i < LIVE_MOST_SHARDS; i++)
 		pthread_mutex_init(&live_shards[i].lock, NULL);
 	live_filter = filter;
-	live_filter_mask = bits / 64 - 1;
+	live_filter_mask = cells - 1;
 	return TL_OK;
 }
 
 TL_INTERNAL void live_blocks_reset_in_child(void)
 {
 	pages_clear(live_slots, live_shard_count * live_shard_slots * sizeof(struct live_block));
-	pages_clear(live_filter, (live_filter_mask + 1) * sizeof(uint64_t));
-	live_next_filter = NULL;
-	live_inserted = live_rebuilt_at = live_thinned = 0;
+	pages_clear(live_filter, live_filter_mask + 1);
+	live_thinned = 0;
 	for (size_t i = 0; i < live_shard_count; i++)
 		live_shards[i].used = live_shards[i].thinned_to = 0;
 }
 
-static void live_set_bit(uint64_t *filter, uint64_t address)
+/* Adds +1 or -1, but to a byte that is full. */
+static void live_filter_add(uintptr_t address, int change)
 {
-	uint64_t page = address >> 12;
+	uint8_t *cell = &live_filter[(address >> 12) & live_filter_mask];
+	uint8_t count = TL_LOAD(*cell);
 
-	__atomic_fetch_or(&filter[(page >> 6) & live_filter_mask], UINT64_C(1) << (page & 63), __ATOMIC_RELEASE);
+	while (count != UINT8_MAX &&
+	       !__atomic_compare_exchange_n(cell, &count, (uint8_t)(count + change), true,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 }
 
-TL_INTERNAL void live_blocks_watch_page(const void *block)
+TL_INTERNAL void live_blocks_watch(const void *block)
 {
-	live_set_bit(live_filter, (uintptr_t)block);
+	live_filter_add((uintptr_t)block, +1);
 }
 
-/* Closes the gap at `slot`: whoever stands behind it in the run, and may stand there, moves up (Knuth 6.4, algorithm R). */
+TL_INTERNAL void live_blocks_unwatch(const void *block)
+{
+	live_filter_add((uintptr_t)block, -1);
+}
+
+/* Closes the gap at `slot`: whoever stands behind it in the run, and may stand there, moves up
+ * (Knuth 6.4, algorithm R). */
 static void live_remove_slot(struct live_shard *shard, struct live_block *slots, size_t slot)
 {
 	size_t hole = slot, next = slot;
 
+	live_filter_add(slots[slot].address, -1);
 	for (;;) {
 		next = next + 1 < live_shard_slots ? next + 1 : 0;
 		if (slots[next].address == 0)
 			break;
 
 		size_t home = live_home(live_hash(slots[next].address));
-		bool stays = hole < next ? home > hole && home <= next : home > hole || home <= next;
+		bool stays =
+			hole < next ? home > hole && home <= next : home > hole || home <= next;
 
 		if (!stays) {
 			slots[hole] = slots[next];
@@ -125,8 +138,10 @@ static void live_remove_slot(struct live_shard *shard, struct live_block *slots,
 	TL_STORE(shard->used, shard->used - 1);
 }
 
-/* Each entry stays with probability p(new)/p(old), and then weighs 1/p(new): nothing is expected to change. */
-static void live_thin(struct thread *thread, struct live_shard *shard, struct live_block *slots, unsigned level)
+/* Each entry stays with probability p(new)/p(old), and then weighs 1/p(new): nothing is expected to
+ * change. */
+static void live_thin(struct thread *thread, struct live_shard *shard, struct live_block *slots,
+		      unsigned level)
 {
 	for (size_t slot = 0; slot < live_shard_slots;) {
 		struct live_block *block = &slots[slot];
@@ -136,14 +151,16 @@ static void live_thin(struct thread *thread, struct live_shard *shard, struct li
 			continue;
 		}
 
-		/* Its size may have been cut since it was drawn; the ratio at the present size keeps the expectation too. */
+		/* Its size may have been cut since it was drawn; the ratio at the present size
+		 * keeps the expectation too. */
 		double ratio = sampler_probability(level, block->size) /
 			       sampler_probability((unsigned)block->level, block->size);
 
 		if (ratio > 1)
 			ratio = 1;
 		if (sampler_unit(thread) > ratio) {
-			live_remove_slot(shard, slots, slot); /* another may have moved here: look again */
+			live_remove_slot(shard, slots,
+					 slot); /* another may have moved here: look again */
 			continue;
 		}
 		block->probability = (float)((double)block->probability * ratio);
@@ -159,7 +176,8 @@ static bool live_is_crowded(const struct live_shard *shard)
 	return shard->used >= live_shard_slots - live_shard_slots / 4;
 }
 
-static void live_make_room(struct thread *thread, struct live_shard *shard, struct live_block *slots)
+static void live_make_room(struct thread *thread, struct live_shard *shard,
+			   struct live_block *slots)
 {
 	unsigned level = sampler_level();
 
@@ -176,12 +194,15 @@ static void live_make_room(struct thread *thread, struct live_shard *shard, stru
 /* Growth upon growth from the same place, each certain: one entry tells it all. */
 static bool live_is_more_of(const struct live_block *known, const struct live_block *added)
 {
-	return (known->flags & added->flags & LIVE_IS_GROWTH) && known->probability >= 1 && added->probability >= 1 &&
-	       known->line == added->line && known->stack == added->stack;
+	return (known->flags & added->flags & LIVE_IS_GROWTH) && known->probability >= 1 &&
+	       added->probability >= 1 && known->line == added->line &&
+	       known->stack == added->stack;
 }
 
-/* Two samples of one address become one: chosen in proportion to what each stands for, it then stands for both. */
-static void live_join(struct thread *thread, struct live_block *kept, const struct live_block *added)
+/* Two samples of one address become one: chosen in proportion to what each stands for, it then
+ * stands for both. */
+static void live_join(struct thread *thread, struct live_block *kept,
+		      const struct live_block *added)
 {
 	double kept_bytes = (double)kept->size / (double)kept->probability;
 	double added_bytes = (double)added->size / (double)added->probability;
@@ -207,7 +228,8 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 	pthread_mutex_lock(&shard->lock);
 	if (TL_RARELY(live_is_crowded(shard)))
 		live_make_room(thread, shard, slots);
-	for (slot = live_home(hash); slots[slot].address != 0; slot = slot + 1 < live_shard_slots ? slot + 1 : 0) {
+	for (slot = live_home(hash); slots[slot].address != 0;
+	     slot = slot + 1 < live_shard_slots ? slot + 1 : 0) {
 		while (slots[slot].address == block->address && !(block->flags & LIVE_IS_GROWTH)) {
 			if (*replaced_count < LIVE_ENTRIES_PER_BLOCK)
 				replaced[(*replaced_count)++] = slots[slot];
@@ -232,16 +254,14 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 	} else {
 		slots[slot] = *block;
 		TL_STORE(shard->used, shard->used + 1);
-		live_set_bit(live_filter, block->address);
-		if (live_next_filter != NULL)
-			live_set_bit(live_next_filter, block->address);
+		live_filter_add(block->address, +1);
 	}
 	pthread_mutex_unlock(&shard->lock);
-	TL_ADD(live_inserted, 1);
 	return error;
 }
 
-TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer, struct live_block *held)
+TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
+				    struct live_block *held)
 {
 	uint64_t address = (uintptr_t)block, hash = live_hash(address);
 	size_t shard_index = live_shard_of(hash), count = 0;
@@ -251,7 +271,8 @@ TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer, st
 
 	pthread_mutex_lock(&shard->lock);
 	for (size_t slot = live_home(hash); slots[slot].address != 0;) {
-		if (slots[slot].address == address && (slots[slot].flags & LIVE_IS_PYTHON) == python &&
+		if (slots[slot].address == address &&
+		    (slots[slot].flags & LIVE_IS_PYTHON) == python &&
 		    count < LIVE_ENTRIES_PER_BLOCK) {
 			held[count++] = slots[slot];
 			live_remove_slot(shard, slots, slot);
@@ -287,15 +308,6 @@ TL_INTERNAL size_t live_blocks_copy_shard(size_t shard, struct live_block *copy)
 	return count;
 }
 
-TL_INTERNAL size_t live_blocks_used(void)
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < live_shard_count; i++)
-		used += TL_LOAD(live_shards[i].used);
-	return used;
-}
-
 TL_INTERNAL size_t live_blocks_capacity(void)
 {
 	return live_capacity;
@@ -304,43 +316,6 @@ TL_INTERNAL size_t live_blocks_capacity(void)
 TL_INTERNAL uint64_t live_blocks_thinned(void)
 {
 	return TL_LOAD(live_thinned);
-}
-
-TL_INTERNAL bool live_blocks_filter_is_stale(void)
-{
-	uint64_t since = TL_LOAD(live_inserted) - live_rebuilt_at;
-
-	return since > 1000 && since > live_blocks_used();
-}
-
-TL_INTERNAL void live_blocks_rebuild_filter(void)
-{
-	size_t bytes = (live_filter_mask + 1) * sizeof(uint64_t);
-	uint64_t *next = live_spare_filter;
-
-	live_rebuilt_at = TL_LOAD(live_inserted);
-	live_blocks_lock_all();
-	live_next_filter = next;
-	live_blocks_unlock_all();
-	for (size_t s = 0; s < live_shard_count; s++) {
-		const struct live_block *slots = live_slots + s * live_shard_slots;
-
-		pthread_mutex_lock(&live_shards[s].lock);
-		for (size_t slot = 0; live_shards[s].used > 0 && slot < live_shard_slots; slot++) {
-			if (slots[slot].address != 0)
-				live_set_bit(next, slots[slot].address);
-		}
-		pthread_mutex_unlock(&live_shards[s].lock);
-	}
-	live_blocks_lock_all();
-	/* Word by word, each one atomic: the hot path reads them meanwhile, and a bit that it needs is set in both. */
-	for (size_t word = 0; word <= live_filter_mask; word++) {
-		if (TL_LOAD(live_filter[word]) != next[word])
-			TL_STORE(live_filter[word], next[word]);
-	}
-	live_next_filter = NULL;
-	live_blocks_unlock_all();
-	pages_clear(next, bytes);
 }
 
 TL_INTERNAL void live_blocks_lock_all(void)

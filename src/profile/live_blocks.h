@@ -1,8 +1,10 @@
 /* live_blocks: the sampled blocks that are still alive.
  *
- * Runs      in any thread, inside malloc and free. Never allocates, never waits on I/O; a shard's lock is held for under 50 us.
+ * Runs      in any thread, inside malloc and free. Never allocates, never waits on I/O; a shard's
+ *           lock is held for under 50 us.
  * Promises  a block that is taken before its address is handed back is never seen again.
- * Gives up  when a shard is 3/4 full: the level rises and the shard's samples are thinned at random, the rest weigh more.
+ * Gives up  when a shard is 3/4 full: the level rises and the shard's samples are thinned at
+ * random, the rest weigh more.
  */
 #ifndef TL_PROFILE_LIVE_BLOCKS_H
 #define TL_PROFILE_LIVE_BLOCKS_H
@@ -22,51 +24,52 @@ struct live_block {
 	uint64_t flags : 8;
 	uint64_t level : 8; /* of T and N that `probability` belongs to */
 	float probability;  /* of inclusion; the sample weighs its inverse */
-	uint32_t line;	    /* where it was allocated: a number of sites.h */
-	uint32_t stack;	    /* a number of stacks.h; 0: none */
-	uint32_t birth;	    /* ticks since the profile's start */
+	uint32_t line;      /* where it was allocated: a number of sites.h */
+	uint32_t stack;     /* a number of stacks.h; 0: none */
+	uint32_t birth;     /* ticks since the profile's start */
 };
 
-/* One address holds at most so many: its first allocation and growths. Later growths join an earlier one. */
+/* One address holds at most so many: its first allocation and growths. Later growths join an
+ * earlier one. */
 #define LIVE_ENTRIES_PER_BLOCK 16
 
-/* A page-keyed filter: a clear bit says for certain that no sampled block starts in the page. */
-TL_DATA uint64_t *live_filter;
-TL_DATA size_t live_filter_mask; /* of words */
+/* How many sampled blocks start in each page, by page number modulo the filter's size: where it
+ * says 0 there is none, for certain. Read by every free without a lock: the program's own hand-over
+ * of a block orders the two. */
+TL_DATA uint8_t *live_filter;
+TL_DATA size_t live_filter_mask;
 
 static inline bool live_blocks_may_hold(const void *block)
 {
-	uintptr_t page = (uintptr_t)block >> 12;
-
-	return (TL_LOAD(live_filter[(page >> 6) & live_filter_mask]) >> (page & 63)) & 1;
+	return TL_LOAD(live_filter[((uintptr_t)block >> 12) & live_filter_mask]) != 0;
 }
 
-/* Frees in this page take the slow path, whether or not a sample is there: for others who follow blocks. Until the filter is
- * rebuilt. */
-TL_INTERNAL void live_blocks_watch_page(const void *block);
+/* Makes the frees in a block's page take the slow path, and takes that back: for others who follow
+ * blocks. */
+TL_INTERNAL void live_blocks_watch(const void *block);
+TL_INTERNAL void live_blocks_unwatch(const void *block);
 
 TL_INTERNAL enum tl_err live_blocks_start(size_t slots);
 TL_INTERNAL void live_blocks_reset_in_child(void);
 
-/* TL_ERR_FULL: no room even after thinning; the sample is lost. A first allocation (no growth) at an address that is still
- * held tells that a free went past us: the old entries are moved into `replaced` (room for LIVE_ENTRIES_PER_BLOCK). */
+/* TL_ERR_FULL: no room even after thinning; the sample is lost. A first allocation (no growth) at
+ * an address that is still held tells that a free went past us: the old entries are moved into
+ * `replaced` (room for LIVE_ENTRIES_PER_BLOCK). */
 TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct live_block *block,
 					   struct live_block *replaced, size_t *replaced_count);
-/* Removes the layer's entries of an address into `held` (room for LIVE_ENTRIES_PER_BLOCK), in no order. Returns how many. */
-TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer, struct live_block *held);
+/* Removes the layer's entries of an address into `held` (room for LIVE_ENTRIES_PER_BLOCK), in no
+ * order. Returns how many. */
+TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
+				    struct live_block *held);
 
-/* Copies the entries of a shard, at most live_blocks_shard_slots() of them. For reports: a shard at a time. */
+/* Copies the entries of a shard, at most live_blocks_shard_slots() of them. For reports: a shard at
+ * a time. */
 TL_INTERNAL size_t live_blocks_shards(void);
 TL_INTERNAL size_t live_blocks_shard_slots(void);
 TL_INTERNAL size_t live_blocks_copy_shard(size_t shard, struct live_block *copy);
 
-TL_INTERNAL size_t live_blocks_used(void);
 TL_INTERNAL size_t live_blocks_capacity(void);
 TL_INTERNAL uint64_t live_blocks_thinned(void); /* how often a shard was thinned */
-
-/* Builds the filter anew, so that the bits of the dead are clear. For the worker, where enough have died. */
-TL_INTERNAL void live_blocks_rebuild_filter(void);
-TL_INTERNAL bool live_blocks_filter_is_stale(void);
 
 /* For fork: all shards at once, in order. */
 TL_INTERNAL void live_blocks_lock_all(void);

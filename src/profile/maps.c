@@ -1,6 +1,7 @@
 /* DESIGN
- * One array of disjoint intervals, sorted by address, under one mutex: maps are thousands at most, and each costs its owner a
- * syscall. Neighbouring arenas join, so a heap of many gigabytes stays a few entries. A hole punched into a map splits it.
+ * One array of disjoint intervals, sorted by address, under one mutex: maps are thousands at most,
+ * and each costs its owner a syscall. Neighbouring arenas join, so a heap of many gigabytes stays a
+ * few entries. A hole punched into a map splits it.
  */
 #include "maps.h"
 
@@ -56,7 +57,8 @@ static void maps_insert_at(size_t index, const struct map *map)
 		maps_without_room++;
 		return;
 	}
-	memmove(&maps_list[index + 1], &maps_list[index], (maps_count - index) * sizeof(struct map));
+	memmove(&maps_list[index + 1], &maps_list[index],
+		(maps_count - index) * sizeof(struct map));
 	maps_list[index] = *map;
 	maps_count++;
 }
@@ -64,7 +66,8 @@ static void maps_insert_at(size_t index, const struct map *map)
 static void maps_delete_at(size_t index)
 {
 	maps_count--;
-	memmove(&maps_list[index], &maps_list[index + 1], (maps_count - index) * sizeof(struct map));
+	memmove(&maps_list[index], &maps_list[index + 1],
+		(maps_count - index) * sizeof(struct map));
 }
 
 TL_INTERNAL void maps_add(const struct map *map)
@@ -90,7 +93,8 @@ TL_INTERNAL size_t maps_remove(uintptr_t start, uintptr_t end, struct map *remov
 	size_t count = 0;
 
 	pthread_mutex_lock(&maps_lock);
-	for (size_t index = maps_search(start); index < maps_count && maps_list[index].start < end;) {
+	for (size_t index = maps_search(start);
+	     index < maps_count && maps_list[index].start < end;) {
 		struct map *map = &maps_list[index];
 		struct map piece = *map, rest = *map;
 
@@ -132,7 +136,8 @@ TL_INTERNAL bool maps_is_arena(uintptr_t address)
 	pthread_mutex_lock(&maps_lock);
 
 	size_t index = maps_search(address);
-	bool is_arena = index < maps_count && maps_list[index].start <= address && maps_list[index].kind == MAP_ARENA;
+	bool is_arena = index < maps_count && maps_list[index].start <= address &&
+			maps_list[index].kind == MAP_ARENA;
 
 	pthread_mutex_unlock(&maps_lock);
 	return is_arena;

@@ -1,7 +1,7 @@
 /* maps: the anonymous memory that was mapped past the allocators, every map of it, exactly.
  *
- * Runs      in the mmap hooks, whose syscall costs more than this does; and where a realloc in CPython's layer asks whose a
- *           block is.
+ * Runs      in the mmap hooks, whose syscall costs more than this does; and where a realloc in
+ *           CPython's layer asks whose a block is.
  * Promises  unmapping a part of a map, or parts of several, leaves the right rest.
  * Gives up  when full: the map is not known, and counted as lost.
  */
@@ -12,7 +12,7 @@
 
 enum map_kind {
 	MAP_CHARGED, /* belongs to a line */
-	MAP_ARENA,   /* the interpreter's own: pymalloc's arenas, frame stacks; never anybody's leak */
+	MAP_ARENA, /* the interpreter's own: pymalloc's arenas, frame stacks; never anybody's leak */
 };
 
 struct map {
@@ -20,18 +20,19 @@ struct map {
 	uint32_t unused;      /* bytes of the last page that were not asked for */
 	uint32_t kind;
 	uint32_t line, stack; /* of a charged map */
-	uint32_t birth;	      /* ticks */
-	bool is_rest; /* what a partial unmapping left: its death has been told in part */
+	uint32_t birth;       /* ticks */
+	bool is_rest;         /* what a partial unmapping left: its death has been told in part */
 };
 
 TL_INTERNAL enum tl_err maps_start(void);
-/* Keeps the arenas, which the child has too; forgets the rest, which belongs to the parent's profile. */
+/* Keeps the arenas, which the child has too; forgets the rest, which belongs to the parent's
+ * profile. */
 TL_INTERNAL void maps_reset_in_child(void);
 
 TL_INTERNAL void maps_add(const struct map *map);
 
-/* Cuts [start, end) out of the known maps. At most `limit` of the pieces cut out are copied to `removed`; returns how many.
- * A piece that has lost a part, or was one, is marked is_rest. */
+/* Cuts [start, end) out of the known maps. At most `limit` of the pieces cut out are copied to
+ * `removed`; returns how many. A piece that has lost a part, or was one, is marked is_rest. */
 TL_INTERNAL size_t maps_remove(uintptr_t start, uintptr_t end, struct map *removed, size_t limit);
 
 /* Bytes as they were asked for. */

@@ -10,13 +10,13 @@
 
 /* Sized so that all tables together stay below 16 MiB (docs/PERFORMANCE.md). */
 #define NAMES_FUNCTIONS 24576u
-#define NAMES_TEXTS 32768u
-#define NAMES_BYTES ((size_t)1536 * 1024)
+#define NAMES_TEXTS     32768u
+#define NAMES_BYTES     ((size_t)1536 * 1024)
 
-static struct intern names_functions; /* by identity */
+static struct intern names_functions;      /* by identity */
 static struct function *names_function_of; /* by number, 0 is NAMES_OTHERS */
-static struct intern names_texts;     /* by hash of the text */
-static uint32_t *names_offsets;	      /* by text number: where it starts in names_bytes */
+static struct intern names_texts;          /* by hash of the text */
+static uint32_t *names_offsets;            /* by text number: where it starts in names_bytes */
 static char *names_bytes;
 static size_t names_bytes_used; /* guarded by names_texts.lock */
 static uint64_t names_refused;
@@ -134,7 +134,8 @@ TL_INTERNAL uint32_t names_function_of_address(uintptr_t address)
 
 	if (TL_MOSTLY(number != INTERN_NONE))
 		return number;
-	return names_add_function(key, &(struct function){.identity = address, .kind = FUNCTION_NATIVE});
+	return names_add_function(key,
+				  &(struct function){.identity = address, .kind = FUNCTION_NATIVE});
 }
 
 TL_INTERNAL const struct function *names_function(uint32_t number)
@@ -186,7 +187,8 @@ TL_INTERNAL void names_resolve_natives(void)
 
 			if (function->kind == FUNCTION_NATIVE && function->name == 0) {
 				waiting[count] = function;
-				/* A return address: the call stands before it, perhaps as the last of its function. */
+				/* A return address: the call stands before it, perhaps as the last
+				 * of its function. */
 				addresses[count++] = (uintptr_t)function->identity - 1;
 			}
 		}

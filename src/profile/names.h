@@ -1,8 +1,8 @@
 /* names: our own copies of names, each kept once, and the functions that they name.
  *
- * A function is known by its contents (qualified name, file name, first line), never by its address: code objects are freed,
- * and their addresses come back for others. A calling place in native code is known by its address, and gets its name when it
- * is reported.
+ * A function is known by its contents (qualified name, file name, first line), never by its
+ * address: code objects are freed, and their addresses come back for others. A calling place in
+ * native code is known by its address, and gets its name when it is reported.
  *
  * Runs      in any thread, inside the hooks. Finding takes no lock.
  * Gives up  when full: a new function is NAMES_OTHERS, a new name is empty. Both are counted.
@@ -14,12 +14,12 @@
 #include "../process/py_frame.h"
 
 #define NAMES_LONGEST 255 /* bytes; longer names are cut on a character */
-#define NAMES_OTHERS 0u	  /* the function that stands for all that found no room */
+#define NAMES_OTHERS  0u  /* the function that stands for all that found no room */
 
 enum function_kind { FUNCTION_PYTHON, FUNCTION_NATIVE, FUNCTION_OTHERS };
 
 struct function {
-	uint64_t identity;  /* of its contents; for a native its address */
+	uint64_t identity;   /* of its contents; for a native its address */
 	uint32_t name, file; /* numbers for names_text; 0: none, or not known yet */
 	uint32_t first_line;
 	uint8_t kind;

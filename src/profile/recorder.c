@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-#define RECORDER_LINES 8192u
+#define RECORDER_LINES   8192u
 #define RECORDER_DEEPEST 512
 
 static struct {
@@ -20,7 +20,8 @@ static struct {
 	uint64_t open_ns;  /* when counting begins */
 	bool is_open;
 	struct recorder_losses losses;
-	/* Decoded lines: 40 bits of what the line depends on, 24 of the line. Lossy, each entry whole in itself. */
+	/* Decoded lines: 40 bits of what the line depends on, 24 of the line. Lossy, each entry
+	 * whole in itself. */
 	uint64_t *lines;
 } recorder;
 
@@ -30,8 +31,8 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 	recorder.open_ns = recorder.start_ns + delay_s * 1000000000u;
 	recorder.is_open = delay_s == 0;
 	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
-	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK || sites_start() != TL_OK ||
-	    maps_start() != TL_OK)
+	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK ||
+	    sites_start() != TL_OK || maps_start() != TL_OK)
 		return TL_ERR_SYSTEM;
 	return live_blocks_start(config.table_size);
 }
@@ -119,10 +120,12 @@ TL_INTERNAL struct recorder_losses recorder_losses(void)
 	};
 }
 
-/* The line a frame is at. Decoding is linear in the function's table, so what was decoded is remembered. */
+/* The line a frame is at. Decoding is linear in the function's table, so what was decoded is
+ * remembered. */
 static uint32_t recorder_line_of(const struct py_frame *frame)
 {
-	uint64_t what[2] = {py_frame_line_table_identity(frame), (uint64_t)(uint32_t)frame->instruction};
+	uint64_t what[2] = {py_frame_line_table_identity(frame),
+			    (uint64_t)(uint32_t)frame->instruction};
 	uint64_t key = hash_bytes(what, sizeof(what), (uintptr_t)frame->code) | 1;
 	uint64_t *entry = &recorder.lines[key % RECORDER_LINES], known = TL_LOAD(*entry);
 	int32_t line;
@@ -136,13 +139,15 @@ static uint32_t recorder_line_of(const struct py_frame *frame)
 	return (uint32_t)line;
 }
 
-TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller, bool with_stack)
+TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller,
+						      bool with_stack)
 {
 	struct py_frame frames[RECORDER_DEEPEST];
 	struct recorder_place place = {.stack = STACKS_ROOT};
 	bool is_deeper = false;
 	void *state = py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
-	size_t depth = py_frame_walk(state, frames, with_stack ? config.stack_depth : 1, &is_deeper);
+	size_t depth =
+		py_frame_walk(state, frames, with_stack ? config.stack_depth : 1, &is_deeper);
 	uint32_t function = 0, line = 0;
 
 	if (depth == 0) {
@@ -180,7 +185,8 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 	bool is_count_hit = is_counted && sampler_count_hit(thread);
 	bool is_sample = is_count_hit || birth->is_byte_hit;
 
-	/* A realloc charges its whole size: what it really grew by decides whether the hit is the growth's. */
+	/* A realloc charges its whole size: what it really grew by decides whether the hit is the
+	 * growth's. */
 	if (is_sample && !is_count_hit && birth->size < birth->charged)
 		is_sample = sampler_accepts_growth(thread, birth->size, birth->charged);
 	if (birth->size == 0 || (!is_counted && !is_sample) || !recorder_is_open())
@@ -196,7 +202,8 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 	struct live_block block = {
 		.address = (uintptr_t)birth->block,
 		.size = birth->size & ((UINT64_C(1) << 48) - 1),
-		.flags = (birth->is_growth ? LIVE_IS_GROWTH : 0u) | (birth->layer == LIVE_PYTHON ? LIVE_IS_PYTHON : 0u),
+		.flags = (birth->is_growth ? LIVE_IS_GROWTH : 0u) |
+			 (birth->layer == LIVE_PYTHON ? LIVE_IS_PYTHON : 0u),
 		.level = thread->level,
 		.probability = (float)sampler_probability(thread->level, birth->size),
 		.line = place.line,
@@ -246,8 +253,8 @@ TL_INTERNAL void recorder_saw_reentrant_free(void)
 	TL_ADD(recorder.losses.reentrant, 1);
 }
 
-/* Cuts the entries so that together they stand for `to` of `from` bytes, each in proportion; the last one takes what
- * rounding leaves, so that entries which are the whole block are exact. */
+/* Cuts the entries so that together they stand for `to` of `from` bytes, each in proportion; the
+ * last one takes what rounding leaves, so that entries which are the whole block are exact. */
 static void recorder_shrink(struct live_block *held, size_t count, size_t from, size_t to)
 {
 	size_t held_bytes = 0;
@@ -255,32 +262,36 @@ static void recorder_shrink(struct live_block *held, size_t count, size_t from, 
 	for (size_t i = 0; i < count; i++)
 		held_bytes += held[i].size;
 
-	/* A lone entry that is the block but for the allocator's rounding has the new size, exactly. */
+	/* A lone entry that is the block but for the allocator's rounding has the new size,
+	 * exactly. */
 	bool is_whole = held_bytes + 2 * sizeof(void *) + 8 > from || held_bytes >= from;
 	size_t wanted = is_whole ? to : (size_t)((double)held_bytes * ((double)to / (double)from));
 	size_t left = wanted;
 
 	for (size_t i = 0; i < count; i++) {
 		size_t old = held[i].size;
-		size_t new = i + 1 < count ? (size_t)((double)old * ((double)wanted / (double)held_bytes)) : left;
+		size_t new = i + 1 < count
+				     ? (size_t)((double)old * ((double)wanted / (double)held_bytes))
+				     : left;
 
 		if (new > old)
 			new = old;
 		left -= new < left ? new : left;
 		sites_shrank(held[i].line, old - new, (double)held[i].probability);
-		held[i].size = new & ((UINT64_C(1) << 48) - 1);
+		held[i].size = new &((UINT64_C(1) << 48) - 1);
 	}
 }
 
-TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held, size_t count, const void *block,
-				  size_t from, size_t to)
+TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held, size_t count,
+				  const void *block, size_t from, size_t to)
 {
 	struct live_block replaced[LIVE_ENTRIES_PER_BLOCK];
 	size_t replaced_count;
 
 	if (to < from)
 		recorder_shrink(held, count, from, to);
-	/* The first allocation goes in first: it clears what a missed free may have left at the new address. */
+	/* The first allocation goes in first: it clears what a missed free may have left at the new
+	 * address. */
 	for (int growths = 0; growths < 2; growths++) {
 		for (size_t i = 0; i < count; i++) {
 			if (((held[i].flags & LIVE_IS_GROWTH) != 0) != (growths != 0))
@@ -288,7 +299,8 @@ TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held
 			held[i].address = (uintptr_t)block;
 			if (held[i].size == 0) /* all of it was cut off, and told */
 				continue;
-			if (live_blocks_insert(thread, &held[i], replaced, &replaced_count) != TL_OK) {
+			if (live_blocks_insert(thread, &held[i], replaced, &replaced_count) !=
+			    TL_OK) {
 				TL_ADD(recorder.losses.samples, 1);
 				recorder_died(&held[i], 1);
 			}
@@ -313,7 +325,8 @@ TL_INTERNAL void recorder_mapped(uintptr_t start, size_t bytes, bool is_arena, c
 			return;
 
 		struct recorder_place place = recorder_find_place(LIVE_LIBC, caller, true);
-		struct site_sample sample = {.size = bytes, .probability = 1, .is_small = bytes < sampler_min_size};
+		struct site_sample sample = {
+			.size = bytes, .probability = 1, .is_small = bytes < sampler_min_size};
 
 		map.line = place.line;
 		map.stack = place.stack;

@@ -1,7 +1,8 @@
 /* recorder: the only writer of the profile: births, moves, deaths.
  *
- * Runs      on the slow paths of the hooks, in any thread, with the thread's `busy` set by the caller (recorder_enter).
- *           Keeps errno. No allocation, no syscall but the vDSO's clock, no call into CPython but what py_frame allows.
+ * Runs      on the slow paths of the hooks, in any thread, with the thread's `busy` set by the
+ *           caller (recorder_enter). Keeps errno. No allocation, no syscall but the vDSO's clock,
+ *           no call into CPython but what py_frame allows.
  */
 #ifndef TL_PROFILE_RECORDER_H
 #define TL_PROFILE_RECORDER_H
@@ -14,7 +15,8 @@
 struct recorder_losses {
 	uint64_t samples;      /* dropped: no room */
 	uint64_t missed_frees; /* found out when the address was handed out again */
-	uint64_t reentrant;    /* deaths seen inside the agent itself (a signal handler's) and not told */
+	uint64_t
+		reentrant; /* deaths seen inside the agent itself (a signal handler's) and not told */
 };
 
 /* Allocates every table. Counting begins `delay_s` from now. */
@@ -28,16 +30,17 @@ TL_INTERNAL void recorder_unlock_all(void);
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno);
 TL_INTERNAL void recorder_leave(struct thread *thread, int saved_errno);
 
-/* Where an allocation is made: the line that is blamed (sites.h), and with `with_stack` the stack that leads there (stacks.h).
- * `caller` is blamed where there is no Python frame. */
+/* Where an allocation is made: the line that is blamed (sites.h), and with `with_stack` the stack
+ * that leads there (stacks.h). `caller` is blamed where there is no Python frame. */
 struct recorder_place {
 	uint32_t line, stack;
 };
-TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller, bool with_stack);
+TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller,
+						      bool with_stack);
 
-/* A block was handed out. `charged`: bytes that the hook took from the countdown for it (size, or more for a realloc).
- * `caller`: return address of the allocation function, blamed where there is no Python frame. `is_growth`: `size` bytes
- * were added to a block that is known otherwise. */
+/* A block was handed out. `charged`: bytes that the hook took from the countdown for it (size, or
+ * more for a realloc). `caller`: return address of the allocation function, blamed where there is
+ * no Python frame. `is_growth`: `size` bytes were added to a block that is known otherwise. */
 struct recorder_birth {
 	enum live_layer layer;
 	const void *block;
@@ -50,21 +53,24 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 
 /* Takes a block's samples out before its address can be handed out again. Returns how many. */
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held);
-/* What was taken has been freed; or, after a failed realloc, goes back; or lives on at another address, `from` bytes
- * having become `to` (to >= from: kept as it is; the growth is told by recorder_born). */
+/* What was taken has been freed; or, after a failed realloc, goes back; or lives on at another
+ * address, `from` bytes having become `to` (to >= from: kept as it is; the growth is told by
+ * recorder_born). */
 TL_INTERNAL void recorder_died(const struct live_block *held, size_t count);
-TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held, size_t count, const void *block,
-				  size_t from, size_t to);
+TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held, size_t count,
+				  const void *block, size_t from, size_t to);
 /* The bytes that they stand for: the block's own size when every part of it is a sample. */
 TL_INTERNAL size_t recorder_held_bytes(const struct live_block *held, size_t count);
-/* A free was seen inside the agent, by a signal handler: its block may be a sample that nobody forgets. Counted. */
+/* A free was seen inside the agent, by a signal handler: its block may be a sample that nobody
+ * forgets. Counted. */
 TL_INTERNAL void recorder_saw_reentrant_free(void);
 
 /* Anonymous maps: exact, and their owner is the innermost Python line, or the calling module. */
 TL_INTERNAL void recorder_mapped(uintptr_t start, size_t bytes, bool is_arena, const void *caller);
 TL_INTERNAL void recorder_unmapped(const struct map *pieces, size_t count);
 
-/* Ticks since the profile's start; the profile's start as monotonic seconds and whether counting has begun. */
+/* Ticks since the profile's start; the profile's start as monotonic seconds and whether counting
+ * has begun. */
 TL_INTERNAL uint32_t recorder_now(void);
 TL_INTERNAL bool recorder_is_open(void);
 /* Seconds since counting began; 0 before. */

@@ -14,7 +14,8 @@ static struct {
 	uint32_t generation; /* of the profile: a fork starts a new one */
 } sampler;
 
-TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size, uint64_t seed)
+TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
+			       uint64_t seed)
 {
 	sampler.bytes = (double)sample_bytes;
 	sampler.rate = (double)sample_rate;
@@ -26,7 +27,8 @@ TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint
 
 TL_INTERNAL void sampler_restart_in_child(void)
 {
-	/* Another odd multiple for each generation keeps a child's chance apart from its parent's, yet repeatable. */
+	/* Another odd multiple for each generation keeps a child's chance apart from its parent's,
+	 * yet repeatable. */
 	sampler.seed = sampler.seed * 0x9e3779b97f4a7c15u + sampler.generation;
 	sampler.generation++;
 	sampler.threads = 0;
@@ -143,8 +145,8 @@ TL_INTERNAL void sampler_raise(unsigned level)
 
 	if (level + 1 >= SAMPLER_LEVELS)
 		return;
-	if (__atomic_compare_exchange_n(&sampler.level, &expected, level + 1, false, __ATOMIC_RELAXED,
-					__ATOMIC_RELAXED))
+	if (__atomic_compare_exchange_n(&sampler.level, &expected, level + 1, false,
+					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		TL_STORE(sampler_is_exhaustive, false);
 }
 

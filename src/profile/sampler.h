@@ -1,7 +1,8 @@
 /* sampler: which allocations become samples, and what each one weighs.
  *
- * Two tiers, one weight (docs/SAMPLING.md). Bytes: an allocation of k bytes is hit when an Exp(T) gap ends inside it. Counts:
- * of the allocations of min_size or more, one in N, by a random gap of that mean. A sample's inclusion probability is
+ * Two tiers, one weight (docs/SAMPLING.md). Bytes: an allocation of k bytes is hit when an Exp(T)
+ * gap ends inside it. Counts: of the allocations of min_size or more, one in N, by a random gap of
+ * that mean. A sample's inclusion probability is
  *     p(k) = 1 - exp(-k/T) q,    q = 1 - 1/N for k >= min_size, else 1
  * and it weighs 1/p. T and N double together: `level` is how often they have.
  *
@@ -15,38 +16,43 @@
 
 #define SAMPLER_LEVELS 40 /* T can grow by 2^40, far beyond any heap */
 
-/* Allocations of this size or more take the slow path to be counted. SIZE_MAX while the agent is dormant. */
+/* Allocations of this size or more take the slow path to be counted. SIZE_MAX while the agent is
+ * dormant. */
 TL_DATA size_t sampler_min_size;
 /* Every allocation is a sample with p = 1 (N = 1, min_size = 1, level 0 so far). */
 TL_DATA bool sampler_is_exhaustive;
 
 /* N >= 1, T >= 1, from the settings. `seed`: equal seeds repeat a run's chance. */
-TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size, uint64_t seed);
+TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
+			       uint64_t seed);
 /* In a forked child: new gaps, from a stream of its own. */
 TL_INTERNAL void sampler_restart_in_child(void);
 
-/* Draws the thread's gaps where it has none; `charged` is what the hook has taken from the countdown for the allocation in
- * hand. To be called first on every slow path. */
+/* Draws the thread's gaps where it has none; `charged` is what the hook has taken from the
+ * countdown for the allocation in hand. To be called first on every slow path. */
 TL_INTERNAL void sampler_prepare(struct thread *thread, size_t charged);
-/* Draws them anew where T and N have changed. Exact, because the gaps are memoryless, but only once the allocation in hand
- * has been judged: to be called last. */
+/* Draws them anew where T and N have changed. Exact, because the gaps are memoryless, but only once
+ * the allocation in hand has been judged: to be called last. */
 TL_INTERNAL void sampler_adapt(struct thread *thread);
-/* Puts the countdown aside, so that the thread's next allocation comes to a slow path whatever its size; and takes it back,
- * less what that allocation has charged. sampler_prepare does the latter by itself. */
+/* Puts the countdown aside, so that the thread's next allocation comes to a slow path whatever its
+ * size; and takes it back, less what that allocation has charged. sampler_prepare does the latter
+ * by itself. */
 TL_INTERNAL void sampler_withhold(struct thread *thread);
 TL_INTERNAL void sampler_release(struct thread *thread, size_t charged);
-/* Did the allocation in hand, already charged to the countdown, end a byte gap? Draws the next gap if so. */
+/* Did the allocation in hand, already charged to the countdown, end a byte gap? Draws the next gap
+ * if so. */
 TL_INTERNAL bool sampler_byte_hit(struct thread *thread);
 /* Is this allocation of min_size or more, one of the 1 in N? Draws the next gap if so. */
 TL_INTERNAL bool sampler_count_hit(struct thread *thread);
-/* A byte hit by a realloc's whole size is kept for the part that it grew with this chance, so that growth of g bytes is hit
- * with 1 - exp(-g/T) exactly. 0 < growth <= charged. */
+/* A byte hit by a realloc's whole size is kept for the part that it grew with this chance, so that
+ * growth of g bytes is hit with 1 - exp(-g/T) exactly. 0 < growth <= charged. */
 TL_INTERNAL bool sampler_accepts_growth(struct thread *thread, size_t growth, size_t charged);
 
 /* p(size) at a level; in (0, 1]. size > 0. */
 TL_INTERNAL double sampler_probability(unsigned level, size_t size);
 
-/* The level in force, and a try to raise it from `level` by one (another thread may have; all the same). */
+/* The level in force, and a try to raise it from `level` by one (another thread may have; all the
+ * same). */
 TL_INTERNAL unsigned sampler_level(void);
 TL_INTERNAL void sampler_raise(unsigned level);
 /* T and N in force. */

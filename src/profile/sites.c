@@ -1,10 +1,12 @@
 /* DESIGN
  *     function --site_of--> site            (function, line) --intern--> line --> its site
- * Lines are many and small, sites few and large: 48 KiB of lifetimes for every line of a program would buy nothing.
+ * Lines are many and small, sites few and large: 48 KiB of lifetimes for every line of a program
+ * would buy nothing.
  *
- * The process's peak costs O(1) a sample: while live bytes rise nothing is done; the first death after a rise closes a peak
- * (its number goes up). A site whose live bytes are about to change, and that has not seen the last peak, first notes what
- * it held then, which is what it holds now, since it has not changed in between.
+ * The process's peak costs O(1) a sample: while live bytes rise nothing is done; the first death
+ * after a rise closes a peak (its number goes up). A site whose live bytes are about to change, and
+ * that has not seen the last peak, first notes what it held then, which is what it holds now, since
+ * it has not changed in between.
  */
 #include "sites.h"
 
@@ -23,7 +25,7 @@ static uint64_t *sites_line_keys;
 static struct line_figures *sites_lines;
 static struct site_life *sites_lives;
 static uint32_t *sites_of_function; /* 0: none yet; guarded by sites_known_lines.lock */
-static uint32_t sites_used;	    /* guarded by sites_known_lines.lock */
+static uint32_t sites_used;         /* guarded by sites_known_lines.lock */
 static uint64_t sites_without_room;
 static pthread_mutex_t sites_locks[SITES_LOCKS];
 
@@ -42,7 +44,8 @@ TL_INTERNAL enum tl_err sites_start(void)
 	sites_lines = pages_map((SITES_LINES + 1) * sizeof(struct line_figures));
 	sites_lives = pages_map(SITES_SITES * sizeof(struct site_life));
 	sites_of_function = pages_map(names_functions_end() * sizeof(uint32_t));
-	if (sites_line_keys == NULL || sites_lines == NULL || sites_lives == NULL || sites_of_function == NULL)
+	if (sites_line_keys == NULL || sites_lines == NULL || sites_lives == NULL ||
+	    sites_of_function == NULL)
 		return TL_ERR_SYSTEM;
 	intern_start(&sites_known_lines, sites_line_keys, SITES_LINES);
 	sites_used = 1;
@@ -93,7 +96,8 @@ TL_INTERNAL uint32_t sites_line(uint32_t function, uint32_t line)
 	if (number == INTERN_NONE) {
 		uint32_t site = sites_site_of(function);
 
-		number = site != SITES_OTHERS ? intern_reserve(&sites_known_lines, key) : INTERN_NONE;
+		number = site != SITES_OTHERS ? intern_reserve(&sites_known_lines, key)
+					      : INTERN_NONE;
 		if (number != INTERN_NONE) {
 			sites_lines[number].site = site;
 			sites_lines[number].line = line;
@@ -111,8 +115,9 @@ static void sites_raise_largest(struct line_figures *figures, uint64_t size)
 {
 	uint64_t largest = TL_LOAD(figures->largest);
 
-	while (size > largest && !__atomic_compare_exchange_n(&figures->largest, &largest, size, true,
-							      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	while (size > largest &&
+	       !__atomic_compare_exchange_n(&figures->largest, &largest, size, true,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		;
 }
 
@@ -170,7 +175,8 @@ TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample)
 	figures->samples++;
 	figures->sample_bytes += sample->size;
 	if (sample->is_small) {
-		/* Variance of a Horvitz-Thompson sum over independent draws: sum of w^2 (1 - p) k^2. */
+		/* Variance of a Horvitz-Thompson sum over independent draws: sum of w^2 (1 - p)
+		 * k^2. */
 		double variance = weight * weight * (1 - sample->probability);
 
 		figures->small_count += weight;
@@ -178,7 +184,8 @@ TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample)
 		figures->small_count_variance += variance;
 		figures->small_bytes_variance += variance * size * size;
 	}
-	sites_change_live(&sites_lives[figures->site], sites_weighted_bytes(sample->size, sample->probability), 0);
+	sites_change_live(&sites_lives[figures->site],
+			  sites_weighted_bytes(sample->size, sample->probability), 0);
 	pthread_mutex_unlock(sites_lock_of(figures->site));
 }
 
@@ -189,7 +196,8 @@ static unsigned sites_lifetime_class(uint32_t age_ticks)
 	return class < SITES_LIFETIMES ? class : SITES_LIFETIMES - 1;
 }
 
-TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uint32_t age_ticks, uint32_t now)
+TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uint32_t age_ticks,
+			    uint32_t now)
 {
 	struct line_figures *figures = &sites_lines[line];
 	struct site_life *life = &sites_lives[figures->site];
@@ -211,7 +219,8 @@ TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability)
 	pthread_mutex_lock(sites_lock_of(figures->site));
 	figures->freed_sample_bytes += bytes;
 	figures->freed_bytes += (double)bytes / probability;
-	sites_change_live(&sites_lives[figures->site], -sites_weighted_bytes(bytes, probability), 0);
+	sites_change_live(&sites_lives[figures->site], -sites_weighted_bytes(bytes, probability),
+			  0);
 	pthread_mutex_unlock(sites_lock_of(figures->site));
 }
 
@@ -252,8 +261,8 @@ TL_INTERNAL struct line_figures sites_copy_line(uint32_t line)
 	return copy;
 }
 
-/* What the site held at the last peak: noted if it has changed since, else what it holds now. A process that is still rising
- * is at its maximum now. */
+/* What the site held at the last peak: noted if it has changed since, else what it holds now. A
+ * process that is still rising is at its maximum now. */
 TL_INTERNAL struct site_life sites_copy_life(uint32_t site)
 {
 	struct site_life copy;
@@ -273,7 +282,8 @@ TL_INTERNAL struct sites_peak sites_peak_now(uint32_t now)
 	struct sites_peak peak;
 
 	pthread_mutex_lock(&sites_process.lock);
-	peak = (struct sites_peak){.live = live, .peak = sites_process.peak, .peak_tick = sites_process.tick};
+	peak = (struct sites_peak){
+		.live = live, .peak = sites_process.peak, .peak_tick = sites_process.tick};
 	pthread_mutex_unlock(&sites_process.lock);
 	if (live >= peak.peak) {
 		peak.peak = live;

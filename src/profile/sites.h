@@ -1,9 +1,10 @@
 /* sites: what each function, and each of its lines, has allocated, and what became of it.
  *
- * A site is a function that allocates; a line belongs to one site. Exact counts and sums over samples are kept by line, what
- * needs more room (lifetimes, the process's peak) by site.
+ * A site is a function that allocates; a line belongs to one site. Exact counts and sums over
+ * samples are kept by line, what needs more room (lifetimes, the process's peak) by site.
  *
- * Runs      in any thread, inside the hooks: exact counts by atomic adds, the rest under one of 64 locks.
+ * Runs      in any thread, inside the hooks: exact counts by atomic adds, the rest under one of 64
+ *           locks.
  * Gives up  when full: a new site or line goes to SITES_OTHERS, so totals stay true.
  */
 #ifndef TL_PROFILE_SITES_H
@@ -11,8 +12,9 @@
 
 #include "../base/types.h"
 
-#define SITES_OTHERS 0u	   /* the line (and the site) that stands for all that found no room */
-#define SITES_LIFETIMES 24 /* log2 classes of ticks: 0 is below one tick, 23 is 2^22 ticks (11.6 hours) or more */
+#define SITES_OTHERS 0u /* the line (and the site) that stands for all that found no room */
+#define SITES_LIFETIMES                                                                            \
+	24 /* log2 classes of ticks: 0 is below one tick, 23 is 2^22 ticks (11.6 hours) or more */
 
 struct line_figures {
 	uint32_t site;
@@ -29,10 +31,10 @@ struct line_figures {
 
 struct site_life {
 	uint32_t function;
-	uint32_t last_free; /* tick + 1 of the last freed sample; 0: never */
-	uint32_t peak_seen; /* the process's peak that peak_live belongs to */
-	int64_t live;	    /* weighted bytes alive now */
-	int64_t peak_live;  /* the same when the process was at its maximum */
+	uint32_t last_free;                  /* tick + 1 of the last freed sample; 0: never */
+	uint32_t peak_seen;                  /* the process's peak that peak_live belongs to */
+	int64_t live;                        /* weighted bytes alive now */
+	int64_t peak_live;                   /* the same when the process was at its maximum */
 	uint32_t lifetimes[SITES_LIFETIMES]; /* freed samples by age */
 };
 
@@ -40,7 +42,7 @@ struct site_life {
 struct site_sample {
 	uint64_t size;
 	double probability;
-	bool is_small;	/* below min_size: it stands for those that are not counted */
+	bool is_small;  /* below min_size: it stands for those that are not counted */
 	bool is_growth; /* of a block that is counted already */
 };
 
@@ -53,11 +55,13 @@ TL_INTERNAL uint32_t sites_line(uint32_t function, uint32_t line);
 TL_INTERNAL void sites_count(uint32_t line, uint64_t size);
 TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample);
 /* `age_ticks` since its birth, `now` in ticks. */
-TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uint32_t age_ticks, uint32_t now);
+TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uint32_t age_ticks,
+			    uint32_t now);
 /* Part of a live sample was given back by a shrinking realloc: weighted bytes. */
 TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability);
 
-/* Copies for reports. Numbers run from 0 to the ends; unused lines have counted == 0 and samples == 0. */
+/* Copies for reports. Numbers run from 0 to the ends; unused lines have counted == 0 and samples ==
+ * 0. */
 TL_INTERNAL uint32_t sites_lines_end(void);
 TL_INTERNAL uint32_t sites_end(void);
 TL_INTERNAL struct line_figures sites_copy_line(uint32_t line);

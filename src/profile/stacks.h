@@ -1,4 +1,5 @@
-/* stacks: a trie of frames {caller, function, line}; a whole stack is the number of its innermost frame.
+/* stacks: a trie of frames {caller, function, line}; a whole stack is the number of its innermost
+ * frame.
  *
  * Runs      in any thread, inside the hooks. Finding takes no lock.
  * Gives up  when full: the stack ends at the outermost frames that are known. Counted.
