@@ -53,7 +53,10 @@ TL_INTERNAL uint32_t random_geometric(uint64_t state[2], double mean)
 	if (mean <= 1)
 		return 1;
 
-	double trials = 1 + math_log(random_unit(state)) / math_log(1 - 1 / mean);
+	/* 1 - 1/mean has too few digits for a large mean; there -1 / log(1 - 1/mean) is mean - 1/2
+	 * within 1 / (12 mean). */
+	double pace = mean < 0x1p20 ? -1 / math_log(1 - 1 / mean) : mean - 0.5;
+	double trials = 1 - math_log(random_unit(state)) * pace;
 
 	return trials < UINT32_MAX ? (uint32_t)trials : UINT32_MAX;
 }

@@ -1,5 +1,7 @@
 #include "sort.h"
 
+#include <string.h>
+
 /* Does a belong behind b? */
 static bool sort_is_behind(const double *keys, uint32_t a, uint32_t b)
 {
@@ -35,5 +37,28 @@ TL_INTERNAL void sort_descending(uint32_t *index, size_t count, const double *ke
 		index[0] = index[end - 1];
 		index[end - 1] = last;
 		sort_sift(index, 0, end - 1, keys);
+	}
+}
+
+TL_INTERNAL void sort_apply(uint32_t *order, size_t count, void *rows, size_t row_bytes)
+{
+	char first[SORT_LARGEST_ROW], *row = rows;
+
+	/* One cycle of the permutation after the other; what is in its place has order[i] == i. */
+	for (size_t start = 0; start < count; start++) {
+		size_t to = start;
+
+		if (order[start] == start)
+			continue;
+		memcpy(first, row + start * row_bytes, row_bytes);
+		while (order[to] != start) {
+			size_t from = order[to];
+
+			memcpy(row + to * row_bytes, row + from * row_bytes, row_bytes);
+			order[to] = (uint32_t)to;
+			to = from;
+		}
+		memcpy(row + to * row_bytes, first, row_bytes);
+		order[to] = (uint32_t)to;
 	}
 }

@@ -31,6 +31,7 @@ struct site_figures {
 	uint64_t largest;                    /* largest single allocation seen, bytes */
 	uint64_t sample_count, sample_bytes; /* raw */
 	uint64_t freed_samples, freed_sample_bytes; /* raw */
+	double freed_bytes;                         /* of samples, by weight */
 	double retention;                           /* by weight, 0 to 1; NaN without a sample */
 	struct estimate live_bytes, live_count;
 };
@@ -67,9 +68,9 @@ struct snapshot_frame {
 /* What is alive and was allocated by one stack. */
 struct snapshot_stack {
 	uint32_t frame; /* leaf frame */
+	uint32_t live_samples;
 	struct estimate live_bytes, live_count;
-	uint64_t live_samples;
-	double oldest_s, youngest_s; /* ages of its samples */
+	float oldest_s, youngest_s; /* ages of its samples */
 };
 
 /* Anonymous memory mapped by one owner, exact. */

@@ -36,18 +36,10 @@ static struct {
 	unsigned dumps_each, dumps_left;
 } snapshot_intervals = {.count = 1, .dumps_each = 1, .dumps_left = 1};
 
-/* What is alive of a line or stack, summed over its samples. */
+/* What is alive of a line, summed over its samples. */
 struct snapshot_live {
 	double bytes, bytes_variance, count, count_variance;
-	uint64_t samples;
-	uint32_t oldest, youngest; /* births, ticks */
-	uint64_t intervals;        /* a bit for each that it was born in */
-};
-
-/* Sums of which the figures are made, for a line, or for all lines of a site. */
-struct snapshot_sums {
-	struct line_figures figures;
-	struct snapshot_live live;
+	uint64_t intervals; /* a bit for each that a sample was born in */
 };
 
 /* Memory for one snapshot: a mapping large enough for the largest, of which pages are touched as
@@ -57,48 +49,38 @@ struct snapshot_memory {
 	size_t used, bytes;
 };
 
+/* While sums are made, the `se` of an estimate holds its variance. */
 struct snapshot_work {
 	struct snapshot snapshot; /* first: what the caller holds */
 	struct snapshot_memory memory;
 	uint32_t now;
 	uint32_t site_count; /* sites that exist; more may come while we look */
 
-	struct snapshot_live *lines; /* by line number */
-	uint32_t *stack_of;          /* by stack number: 1 + place in stacks; 0: holds nothing */
-	struct snapshot_live *stacks;
-	uint32_t *stack_numbers;
-	uint32_t stack_count;
-	uint32_t *row_of_site; /* by site number: row + 1 */
-	uint32_t *site_of_row;
-	uint32_t *site_of_function; /* by function number: site number + 1 */
-	uint32_t *frame_of;         /* by stack number: place among the frames */
+	struct snapshot_live *live; /* by line number */
+	struct snapshot_site *sites;
+	uint32_t *row_of_site;     /* by site number: row + 1; 0: none */
+	uint32_t *row_of_function; /* by function number: row + 1; 0: it has no site */
+	uint64_t *intervals;       /* by row */
+	struct snapshot_line *lines;
+
+	struct snapshot_stack *stacks; /* `frame` is a stack number at first */
+	uint32_t *row_of_stack;        /* by stack number: row + 1; 0: holds nothing */
+	uint32_t *frame_of;            /* by stack number: place among the frames; 0: none yet */
 	struct snapshot_frame *frames;
+
+	struct snapshot_map owners[SNAPSHOT_OWNERS];
+
+	double *keys; /* to sort by; room for every kind of row */
+	uint32_t *order;
 };
 
-/* Zeroed; NULL when there is no room, which the size of the mapping rules out. */
+/* Zeroed. There is room for all that is asked: snapshot_prepare has added it up. */
 static void *snapshot_allocate(struct snapshot_memory *memory, size_t count, size_t size)
 {
-	size_t bytes = (count * size + 63) & ~(size_t)63;
-	void *part = memory->start + memory->used;
+	void *part = (void *)((uintptr_t)memory->start + memory->used);
 
-	if (memory->used + bytes > memory->bytes)
-		return NULL;
-	memory->used += bytes;
+	memory->used += (count * size + 63) & ~(size_t)63;
 	return part;
-}
-
-static size_t snapshot_largest(size_t sites)
-{
-	size_t lines = sites_lines_end(), stacks = stacks_end(), functions = names_functions_end();
-
-	return (1u << 20) +
-	       lines * (sizeof(struct snapshot_live) + 2 * sizeof(struct snapshot_line) +
-			sizeof(double) + sizeof(uint32_t)) +
-	       sites * (sizeof(struct snapshot_site) + sizeof(struct snapshot_sums) +
-			2 * sizeof(double) + 3 * sizeof(uint32_t)) +
-	       stacks * (sizeof(struct snapshot_live) + sizeof(struct snapshot_stack) +
-			 sizeof(struct snapshot_frame) + sizeof(double) + 4 * sizeof(uint32_t)) +
-	       functions * sizeof(uint32_t) + live_blocks_shard_slots() * sizeof(struct live_block);
 }
 
 static unsigned snapshot_interval_of(uint32_t birth)
@@ -137,41 +119,57 @@ TL_INTERNAL void snapshot_reset_in_child(void)
 		1;
 }
 
-/* A Horvitz-Thompson term: w k, with variance w^2 (1 - p) k^2. The growth of a block adds bytes,
- * not a block. */
-static void snapshot_add_live(struct snapshot_live *live, uint64_t size, double probability,
-			      bool is_growth, uint32_t birth)
-{
-	double weight = 1 / probability, variance = weight * weight * (1 - probability);
+/* A sample of a line and a stack. */
+struct snapshot_sample {
+	uint32_t line, stack, birth;
+	uint64_t size;
+	double probability;
+	bool is_growth; /* it adds bytes, not a block */
+};
 
-	live->bytes += weight * (double)size;
-	live->bytes_variance += variance * (double)size * (double)size;
-	if (!is_growth) {
-		live->count += weight;
-		live->count_variance += variance;
+static void snapshot_add_to_stack(struct snapshot_work *work, const struct snapshot_sample *sample,
+				  const struct snapshot_live *term)
+{
+	float age_s = (float)(work->now - sample->birth) / CLOCK_TICKS_PER_S;
+	uint32_t *row = &work->row_of_stack[sample->stack];
+	struct snapshot_stack *stack;
+
+	if (sample->stack == STACKS_ROOT)
+		return;
+	if (*row == 0) {
+		*row = (uint32_t)++work->snapshot.stack_count;
+		work->stacks[*row - 1] = (struct snapshot_stack){
+			.frame = sample->stack, .oldest_s = age_s, .youngest_s = age_s};
 	}
-	if (live->samples == 0 || birth < live->oldest)
-		live->oldest = birth;
-	if (birth > live->youngest)
-		live->youngest = birth;
-	live->samples++;
+	stack = &work->stacks[*row - 1];
+	stack->live_samples++;
+	stack->live_bytes.value += term->bytes;
+	stack->live_bytes.se += term->bytes_variance;
+	stack->live_count.value += term->count;
+	stack->live_count.se += term->count_variance;
+	stack->oldest_s = age_s > stack->oldest_s ? age_s : stack->oldest_s;
+	stack->youngest_s = age_s < stack->youngest_s ? age_s : stack->youngest_s;
 }
 
-static void snapshot_add_sample(struct snapshot_work *work, uint32_t line, uint32_t stack,
-				uint64_t size, double probability, bool is_growth, uint32_t birth)
+/* Horvitz-Thompson terms: w k, with variance w^2 (1 - p) k^2. */
+static void snapshot_add_sample(struct snapshot_work *work, const struct snapshot_sample *sample)
 {
-	uint32_t place = work->stack_of[stack];
+	double weight = 1 / sample->probability, size = (double)sample->size;
+	double variance = weight * weight * (1 - sample->probability);
+	struct snapshot_live term = {
+		.bytes = weight * size,
+		.bytes_variance = variance * size * size,
+		.count = sample->is_growth ? 0 : weight,
+		.count_variance = sample->is_growth ? 0 : variance,
+	};
+	struct snapshot_live *line = &work->live[sample->line];
 
-	snapshot_add_live(&work->lines[line], size, probability, is_growth, birth);
-	work->lines[line].intervals |= UINT64_C(1) << snapshot_interval_of(birth);
-	if (stack == STACKS_ROOT)
-		return;
-	if (place == 0) {
-		place = ++work->stack_count;
-		work->stack_of[stack] = place;
-		work->stack_numbers[place - 1] = stack;
-	}
-	snapshot_add_live(&work->stacks[place - 1], size, probability, is_growth, birth);
+	line->bytes += term.bytes;
+	line->bytes_variance += term.bytes_variance;
+	line->count += term.count;
+	line->count_variance += term.count_variance;
+	line->intervals |= UINT64_C(1) << snapshot_interval_of(sample->birth);
+	snapshot_add_to_stack(work, sample, &term);
 }
 
 static void snapshot_add_blocks(struct snapshot_work *work, struct live_block *copy)
@@ -181,9 +179,15 @@ static void snapshot_add_blocks(struct snapshot_work *work, struct live_block *c
 
 		work->snapshot.live_samples += count;
 		for (size_t i = 0; i < count; i++)
-			snapshot_add_sample(work, copy[i].line, copy[i].stack, copy[i].size,
-					    (double)copy[i].probability,
-					    (copy[i].flags & LIVE_IS_GROWTH) != 0, copy[i].birth);
+			snapshot_add_sample(work,
+					    &(struct snapshot_sample){
+						    .line = copy[i].line,
+						    .stack = copy[i].stack,
+						    .birth = copy[i].birth,
+						    .size = copy[i].size,
+						    .probability = (double)copy[i].probability,
+						    .is_growth = copy[i].flags & LIVE_IS_GROWTH,
+					    });
 	}
 }
 
@@ -195,168 +199,177 @@ static void snapshot_add_maps(struct snapshot_work *work)
 	while ((count = maps_copy(from, maps, TL_COUNT_OF(maps))) > 0) {
 		for (size_t i = 0; i < count; i++) {
 			if (maps[i].kind == MAP_CHARGED)
-				snapshot_add_sample(work, maps[i].line, maps[i].stack,
-						    maps_bytes(&maps[i]), 1, maps[i].is_rest,
-						    maps[i].birth);
+				snapshot_add_sample(work, &(struct snapshot_sample){
+								  .line = maps[i].line,
+								  .stack = maps[i].stack,
+								  .birth = maps[i].birth,
+								  .size = maps_bytes(&maps[i]),
+								  .probability = 1,
+								  .is_growth = maps[i].is_rest,
+							  });
 		}
 		from += count;
 	}
 }
 
-static struct estimate snapshot_estimate(double value, double variance)
+static struct site_figures snapshot_sum_line(const struct line_figures *line,
+					     const struct snapshot_live *live)
 {
-	return (struct estimate){.value = value, .se = math_sqrt(variance)};
-}
-
-static double snapshot_retention(double live, double freed, uint64_t samples)
-{
-	if (samples == 0 || !(live + freed > 0))
-		return (double)__builtin_nanf("");
-	return live / (live + freed);
-}
-
-static struct site_figures snapshot_figures(const struct snapshot_sums *sums)
-{
-	const struct line_figures *f = &sums->figures;
-	const struct snapshot_live *live = &sums->live;
-
 	return (struct site_figures){
-		.counted = f->counted,
-		.counted_bytes = f->counted_bytes,
-		.count = snapshot_estimate((double)f->counted + f->small_count,
-					   f->small_count_variance),
-		.total_bytes = snapshot_estimate((double)f->counted_bytes + f->small_bytes,
-						 f->small_bytes_variance),
-		.largest = f->largest,
-		.sample_count = f->samples,
-		.sample_bytes = f->sample_bytes,
-		.freed_samples = f->freed_samples,
-		.freed_sample_bytes = f->freed_sample_bytes,
-		.retention = snapshot_retention(live->bytes, f->freed_bytes, f->samples),
-		.live_bytes = snapshot_estimate(live->bytes, live->bytes_variance),
-		.live_count = snapshot_estimate(live->count, live->count_variance),
+		.counted = line->counted,
+		.counted_bytes = line->counted_bytes,
+		.count = {(double)line->counted + line->small_count, line->small_count_variance},
+		.total_bytes = {(double)line->counted_bytes + line->small_bytes,
+				line->small_bytes_variance},
+		.largest = line->largest,
+		.sample_count = line->samples,
+		.sample_bytes = line->sample_bytes,
+		.freed_samples = line->freed_samples,
+		.freed_sample_bytes = line->freed_sample_bytes,
+		.freed_bytes = line->freed_bytes,
+		.live_bytes = {live->bytes, live->bytes_variance},
+		.live_count = {live->count, live->count_variance},
 	};
 }
 
-static void snapshot_add_sums(struct snapshot_sums *to, const struct snapshot_sums *from)
+static void snapshot_add_estimate(struct estimate *to, const struct estimate *from)
 {
-	to->figures.counted += from->figures.counted;
-	to->figures.counted_bytes += from->figures.counted_bytes;
-	if (from->figures.largest > to->figures.largest)
-		to->figures.largest = from->figures.largest;
-	to->figures.samples += from->figures.samples;
-	to->figures.sample_bytes += from->figures.sample_bytes;
-	to->figures.freed_samples += from->figures.freed_samples;
-	to->figures.freed_sample_bytes += from->figures.freed_sample_bytes;
-	to->figures.small_count += from->figures.small_count;
-	to->figures.small_bytes += from->figures.small_bytes;
-	to->figures.small_count_variance += from->figures.small_count_variance;
-	to->figures.small_bytes_variance += from->figures.small_bytes_variance;
-	to->figures.freed_bytes += from->figures.freed_bytes;
-	to->live.bytes += from->live.bytes;
-	to->live.bytes_variance += from->live.bytes_variance;
-	to->live.count += from->live.count;
-	to->live.count_variance += from->live.count_variance;
-	to->live.samples += from->live.samples;
-	to->live.intervals |= from->live.intervals;
+	to->value += from->value;
+	to->se += from->se;
+}
+
+static void snapshot_add_figures(struct site_figures *to, const struct site_figures *from)
+{
+	to->counted += from->counted;
+	to->counted_bytes += from->counted_bytes;
+	snapshot_add_estimate(&to->count, &from->count);
+	snapshot_add_estimate(&to->total_bytes, &from->total_bytes);
+	to->largest = from->largest > to->largest ? from->largest : to->largest;
+	to->sample_count += from->sample_count;
+	to->sample_bytes += from->sample_bytes;
+	to->freed_samples += from->freed_samples;
+	to->freed_sample_bytes += from->freed_sample_bytes;
+	to->freed_bytes += from->freed_bytes;
+	snapshot_add_estimate(&to->live_bytes, &from->live_bytes);
+	snapshot_add_estimate(&to->live_count, &from->live_count);
+}
+
+/* The sums are complete: variances become errors, shares can be said. */
+static void snapshot_settle_figures(struct site_figures *figures)
+{
+	double seen = figures->live_bytes.value + figures->freed_bytes;
+
+	figures->count.se = math_sqrt(figures->count.se);
+	figures->total_bytes.se = math_sqrt(figures->total_bytes.se);
+	figures->live_bytes.se = math_sqrt(figures->live_bytes.se);
+	figures->live_count.se = math_sqrt(figures->live_count.se);
+	figures->retention =
+		seen > 0 ? figures->live_bytes.value / seen : (double)__builtin_nanf("");
 }
 
 /* Function and file as they are shown. */
-static void snapshot_names(uint32_t function, const char **name, const char **file,
-			   enum site_kind *kind)
+static enum site_kind snapshot_names(uint32_t function, const char **name, const char **file)
 {
 	const struct function *known = names_function(function);
 
-	*kind = known->kind == FUNCTION_PYTHON   ? SITE_PYTHON
-		: known->kind == FUNCTION_NATIVE ? SITE_NATIVE
-						 : SITE_OTHERS;
-	*name = *kind == SITE_OTHERS ? "<other functions>" : names_text(known->name);
+	*name = known->kind == FUNCTION_OTHERS ? "<other functions>" : names_text(known->name);
 	*file = names_text(known->file);
+	return known->kind == FUNCTION_PYTHON   ? SITE_PYTHON
+	       : known->kind == FUNCTION_NATIVE ? SITE_NATIVE
+						: SITE_OTHERS;
 }
 
-static void snapshot_fill_site(struct snapshot_work *work, struct snapshot_site *row, uint32_t site,
-			       const struct snapshot_sums *sums, uint32_t line)
+/* The site's row: a new one when this is its first line. */
+static struct snapshot_site *snapshot_row_of(struct snapshot_work *work, uint32_t site)
 {
-	struct site_life life = sites_copy_life(site);
+	struct site_life life;
+	struct snapshot_site *row;
 
-	snapshot_names(life.function, &row->function, &row->file, &row->kind);
+	if (work->row_of_site[site] != 0)
+		return &work->sites[work->row_of_site[site] - 1];
+	life = sites_copy_life(site);
+	row = &work->sites[work->snapshot.site_count++];
+	work->row_of_site[site] = (uint32_t)work->snapshot.site_count;
+	row->kind = snapshot_names(life.function, &row->function, &row->file);
 	row->first_line = names_function(life.function)->first_line;
-	row->line = line;
-	row->figures = snapshot_figures(sums);
 	row->peak_live_bytes = (double)life.peak_live;
-	row->generations = (uint32_t)__builtin_popcountll(sums->live.intervals);
 	row->last_free_s = life.last_free == 0
 				   ? (double)__builtin_nanf("")
 				   : (double)(work->now - (life.last_free - 1)) / CLOCK_TICKS_PER_S;
 	memcpy(row->lifetimes, life.lifetimes, sizeof(row->lifetimes));
+	return row;
 }
 
-/* Lines and sites, sorted. `sums` and `keys` have room for every line and site number. */
-static void snapshot_build_sites(struct snapshot_work *work, struct snapshot_sums *sites,
-				 uint32_t *best_line, double *best_bytes, double *keys,
-				 uint32_t *order)
+/* Rows for the lines and their sites, not yet in order. keys[row] gets what a site's largest line
+ * has allocated. */
+static void snapshot_sum_sites(struct snapshot_work *work)
 {
-	uint32_t lines_end = sites_lines_end(), rows = 0, line_rows = 0;
-	struct snapshot_line *lines = snapshot_allocate(&work->memory, lines_end, sizeof(*lines));
+	for (uint32_t number = 0; number < sites_lines_end(); number++) {
+		struct line_figures line = sites_copy_line(number);
+		struct snapshot_line *row = &work->lines[work->snapshot.line_count];
+		struct snapshot_site *site;
+		size_t place;
 
-	for (uint32_t number = 0; number < lines_end; number++) {
-		struct snapshot_sums line = {.figures = sites_copy_line(number),
-					     .live = work->lines[number]};
-		uint32_t site = line.figures.site;
-
-		if ((line.figures.counted == 0 && line.figures.samples == 0) ||
-		    site >= work->site_count)
+		if ((line.counted == 0 && line.samples == 0) || line.site >= work->site_count)
 			continue;
-		lines[line_rows] = (struct snapshot_line){.site = site,
-							  .line = line.figures.line,
-							  .figures = snapshot_figures(&line)};
-		if (lines[line_rows].figures.total_bytes.value > best_bytes[site] ||
-		    best_bytes[site] == 0) {
-			best_bytes[site] = lines[line_rows].figures.total_bytes.value;
-			best_line[site] = line.figures.line;
+		site = snapshot_row_of(work, line.site);
+		place = (size_t)(site - work->sites);
+		row->site = (uint32_t)place;
+		row->line = line.line;
+		row->figures = snapshot_sum_line(&line, &work->live[number]);
+		if (row->figures.total_bytes.value > work->keys[place]) {
+			work->keys[place] = row->figures.total_bytes.value;
+			site->line = line.line;
 		}
-		line_rows++;
-		snapshot_add_sums(&sites[site], &line);
+		snapshot_add_figures(&site->figures, &row->figures);
+		snapshot_settle_figures(&row->figures);
+		work->intervals[place] |= work->live[number].intervals;
+		work->snapshot.line_count++;
 	}
+	for (size_t row = 0; row < work->snapshot.site_count; row++) {
+		snapshot_settle_figures(&work->sites[row].figures);
+		work->sites[row].generations = (uint32_t)__builtin_popcountll(work->intervals[row]);
+	}
+}
 
+static void snapshot_start_order(struct snapshot_work *work, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		work->order[i] = (uint32_t)i;
+}
+
+static void snapshot_sort_sites(struct snapshot_work *work)
+{
+	size_t sites = work->snapshot.site_count, lines = work->snapshot.line_count;
+	uint32_t *new_row = (uint32_t *)work->intervals; /* used up */
+
+	for (size_t i = 0; i < sites; i++)
+		work->keys[i] = work->sites[i].figures.total_bytes.value;
+	snapshot_start_order(work, sites);
+	sort_descending(work->order, sites, work->keys);
+	for (uint32_t i = 0; i < sites; i++)
+		new_row[work->order[i]] = i;
+	sort_apply(work->order, sites, work->sites, sizeof(*work->sites));
 	for (uint32_t site = 0; site < work->site_count; site++) {
-		if (sites[site].figures.counted > 0 || sites[site].figures.samples > 0) {
-			keys[site] = (double)sites[site].figures.counted_bytes +
-				     sites[site].figures.small_bytes;
-			order[rows++] = site;
-		}
+		if (work->row_of_site[site] == 0)
+			continue;
+		work->row_of_site[site] = new_row[work->row_of_site[site] - 1] + 1;
+		work->row_of_function[sites_copy_life(site).function] = work->row_of_site[site];
 	}
-	sort_descending(order, rows, keys);
+	work->row_of_function[NAMES_OTHERS] = work->row_of_site[SITES_OTHERS];
 
-	struct snapshot_site *table = snapshot_allocate(&work->memory, rows, sizeof(*table));
+	/* Lines by their site's row, then by bytes: a key of two parts, the second below 1. */
+	for (size_t i = 0; i < lines; i++) {
+		struct snapshot_line *line = &work->lines[i];
 
-	for (uint32_t row = 0; row < rows; row++) {
-		uint32_t site = order[row];
-
-		snapshot_fill_site(work, &table[row], site, &sites[site], best_line[site]);
-		work->row_of_site[site] = row + 1;
-		work->site_of_function[sites_copy_life(site).function] = site + 1;
+		line->site = new_row[line->site];
+		work->keys[i] = -(double)line->site - 1 / (1 + line->figures.total_bytes.value);
 	}
-
-	/* Lines by their site's row, then by bytes: one key of two parts, the second below 1. */
-	double *line_keys = snapshot_allocate(&work->memory, line_rows, sizeof(double));
-	uint32_t *line_order = snapshot_allocate(&work->memory, line_rows, sizeof(uint32_t));
-	struct snapshot_line *sorted = snapshot_allocate(&work->memory, line_rows, sizeof(*sorted));
-
-	for (uint32_t i = 0; i < line_rows; i++) {
-		lines[i].site = work->row_of_site[lines[i].site] - 1;
-		line_keys[i] =
-			-(double)lines[i].site - 1 / (1 + lines[i].figures.total_bytes.value);
-		line_order[i] = i;
-	}
-	sort_descending(line_order, line_rows, line_keys);
-	for (uint32_t i = 0; i < line_rows; i++)
-		sorted[i] = lines[line_order[i]];
-
-	work->snapshot.sites = table;
-	work->snapshot.site_count = rows;
-	work->snapshot.lines = sorted;
-	work->snapshot.line_count = line_rows;
+	snapshot_start_order(work, lines);
+	sort_descending(work->order, lines, work->keys);
+	sort_apply(work->order, lines, work->lines, sizeof(*work->lines));
+	work->snapshot.sites = work->sites;
+	work->snapshot.lines = work->lines;
 }
 
 /* Gives every frame on the way to `stack` its place, callers first. */
@@ -371,15 +384,11 @@ static void snapshot_place_frames(struct snapshot_work *work, uint32_t stack)
 		way[depth++] = s;
 	while (depth-- > 0) {
 		struct stack_frame frame = stacks_frame(way[depth]);
-		uint32_t site = work->site_of_function[frame.function];
 		struct snapshot_frame *row = &work->frames[work->snapshot.frame_count];
-		enum site_kind kind;
 
 		row->parent = work->frame_of[frame.caller];
-		row->site = site != 0 && work->row_of_site[site - 1] != 0
-				    ? work->row_of_site[site - 1] - 1
-				    : UINT32_MAX;
-		snapshot_names(frame.function, &row->function, &row->file, &kind);
+		row->site = work->row_of_function[frame.function] - 1; /* UINT32_MAX: none */
+		snapshot_names(frame.function, &row->function, &row->file);
 		row->line = frame.line;
 		work->frame_of[way[depth]] = (uint32_t)work->snapshot.frame_count++;
 	}
@@ -387,36 +396,26 @@ static void snapshot_place_frames(struct snapshot_work *work, uint32_t stack)
 
 static void snapshot_build_stacks(struct snapshot_work *work)
 {
-	double *keys = snapshot_allocate(&work->memory, work->stack_count, sizeof(double));
-	uint32_t *order = snapshot_allocate(&work->memory, work->stack_count, sizeof(uint32_t));
-	struct snapshot_stack *rows =
-		snapshot_allocate(&work->memory, work->stack_count, sizeof(*rows));
+	size_t count = work->snapshot.stack_count;
 
-	for (uint32_t i = 0; i < work->stack_count; i++) {
-		keys[i] = work->stacks[i].bytes;
-		order[i] = i;
-	}
-	sort_descending(order, work->stack_count, keys);
+	for (size_t i = 0; i < count; i++)
+		work->keys[i] = work->stacks[i].live_bytes.value;
+	snapshot_start_order(work, count);
+	sort_descending(work->order, count, work->keys);
+	sort_apply(work->order, count, work->stacks, sizeof(*work->stacks));
 
 	work->frames[0] = (struct snapshot_frame){.site = UINT32_MAX, .function = "", .file = ""};
-	work->snapshot.frames = work->frames;
 	work->snapshot.frame_count = 1;
-	for (uint32_t i = 0; i < work->stack_count; i++) {
-		const struct snapshot_live *live = &work->stacks[order[i]];
-		uint32_t stack = work->stack_numbers[order[i]];
+	for (size_t i = 0; i < count; i++) {
+		struct snapshot_stack *stack = &work->stacks[i];
 
-		snapshot_place_frames(work, stack);
-		rows[i] = (struct snapshot_stack){
-			.frame = work->frame_of[stack],
-			.live_bytes = snapshot_estimate(live->bytes, live->bytes_variance),
-			.live_count = snapshot_estimate(live->count, live->count_variance),
-			.live_samples = live->samples,
-			.oldest_s = (double)(work->now - live->oldest) / CLOCK_TICKS_PER_S,
-			.youngest_s = (double)(work->now - live->youngest) / CLOCK_TICKS_PER_S,
-		};
+		snapshot_place_frames(work, stack->frame);
+		stack->frame = work->frame_of[stack->frame];
+		stack->live_bytes.se = math_sqrt(stack->live_bytes.se);
+		stack->live_count.se = math_sqrt(stack->live_count.se);
 	}
-	work->snapshot.stacks = rows;
-	work->snapshot.stack_count = work->stack_count;
+	work->snapshot.frames = work->frames;
+	work->snapshot.stacks = work->stacks;
 }
 
 static void snapshot_add_owner(struct snapshot_map *owners, size_t *count, const char *owner,
@@ -438,20 +437,17 @@ static void snapshot_add_owner(struct snapshot_map *owners, size_t *count, const
 
 static void snapshot_build_maps(struct snapshot_work *work)
 {
-	struct snapshot_map *owners =
-		snapshot_allocate(&work->memory, SNAPSHOT_OWNERS, sizeof(*owners));
+	struct snapshot_map *owners = work->owners;
 	struct map maps[64];
 	size_t from = 0, copied, count = 0;
 
 	while ((copied = maps_copy(from, maps, TL_COUNT_OF(maps))) > 0) {
 		for (size_t i = 0; i < copied; i++) {
 			const char *owner = "pymalloc arenas", *file;
-			enum site_kind kind;
+			uint32_t site = sites_copy_line(maps[i].line).site;
 
 			if (maps[i].kind == MAP_CHARGED)
-				snapshot_names(sites_copy_life(sites_copy_line(maps[i].line).site)
-						       .function,
-					       &owner, &file, &kind);
+				snapshot_names(sites_copy_life(site).function, &owner, &file);
 			snapshot_add_owner(owners, &count, owner, maps_bytes(&maps[i]));
 		}
 		from += copied;
@@ -470,10 +466,10 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	double time = clock_epoch_s(), bytes = 0, bytes_variance = 0, count = 0, count_variance = 0;
 
 	for (uint32_t line = 0; line < sites_lines_end(); line++) {
-		bytes += work->lines[line].bytes;
-		bytes_variance += work->lines[line].bytes_variance;
-		count += work->lines[line].count;
-		count_variance += work->lines[line].count_variance;
+		bytes += work->live[line].bytes;
+		bytes_variance += work->live[line].bytes_variance;
+		count += work->live[line].count;
+		count_variance += work->live[line].count_variance;
 	}
 	snapshot->pid = identity->pid;
 	snapshot->is_forked_child = identity->is_forked_child;
@@ -498,60 +494,74 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	snapshot->other_sites = names_others() + sites_refused();
 	snapshot->rss_bytes = memory.rss_bytes;
 	snapshot->peak_rss_bytes = memory.peak_rss_bytes;
-	snapshot->live_bytes = snapshot_estimate(bytes, bytes_variance);
-	snapshot->live_count = snapshot_estimate(count, count_variance);
+	snapshot->live_bytes = (struct estimate){bytes, math_sqrt(bytes_variance)};
+	snapshot->live_count = (struct estimate){count, math_sqrt(count_variance)};
 	snapshot->peak_live_bytes = (double)peak.peak;
 	snapshot->peak_live_time = time - (double)(work->now - peak.peak_tick) / CLOCK_TICKS_PER_S;
 	snapshot->agent_cpu_s = identity->agent_cpu_s;
 	snapshot->agent_bytes = pages_resident_bytes();
 }
 
-/* All the memory that is wanted, in the order of its use; what is never touched costs nothing. */
+/* All the memory that is wanted; what is never touched costs nothing. */
 static struct snapshot_work *snapshot_prepare(void)
 {
-	uint32_t stacks = stacks_end(), sites = sites_end();
-	struct snapshot_memory memory = {.bytes = snapshot_largest(sites)};
+	size_t lines = sites_lines_end(), sites = sites_end(), stacks = stacks_end();
+	size_t functions = names_functions_end();
+	size_t most_rows = stacks > lines ? stacks : lines;
+	struct snapshot_memory memory = {0};
 	struct snapshot_work *work;
 
-	memory.start = pages_map(memory.bytes);
-	if (memory.start == NULL)
-		return NULL;
-	work = snapshot_allocate(&memory, 1, sizeof(*work));
-	work->lines = snapshot_allocate(&memory, sites_lines_end(), sizeof(struct snapshot_live));
-	work->stack_of = snapshot_allocate(&memory, stacks, sizeof(uint32_t));
-	work->stacks = snapshot_allocate(&memory, stacks, sizeof(struct snapshot_live));
-	work->stack_numbers = snapshot_allocate(&memory, stacks, sizeof(uint32_t));
-	work->frame_of = snapshot_allocate(&memory, stacks, sizeof(uint32_t));
-	work->frames = snapshot_allocate(&memory, stacks, sizeof(struct snapshot_frame));
-	work->row_of_site = snapshot_allocate(&memory, sites, sizeof(uint32_t));
-	work->site_of_function =
-		snapshot_allocate(&memory, names_functions_end(), sizeof(uint32_t));
+	most_rows = sites > most_rows ? sites : most_rows;
+	/* Two rounds: the first adds up, the second hands out. */
+	for (int round = 0; round < 2; round++) {
+		if (round == 1) {
+			memory.bytes = memory.used;
+			memory.used = 0;
+			memory.start = pages_map(memory.bytes);
+			if (memory.start == NULL)
+				return NULL;
+		}
+		work = snapshot_allocate(&memory, 1, sizeof(*work));
+		struct snapshot_work parts = {
+			.site_count = (uint32_t)sites,
+			.live = snapshot_allocate(&memory, lines, sizeof(*work->live)),
+			.sites = snapshot_allocate(&memory, sites, sizeof(*work->sites)),
+			.row_of_site = snapshot_allocate(&memory, sites, sizeof(uint32_t)),
+			.row_of_function = snapshot_allocate(&memory, functions, sizeof(uint32_t)),
+			.intervals = snapshot_allocate(&memory, sites, sizeof(uint64_t)),
+			.lines = snapshot_allocate(&memory, lines, sizeof(*work->lines)),
+			.stacks = snapshot_allocate(&memory, stacks, sizeof(*work->stacks)),
+			.row_of_stack = snapshot_allocate(&memory, stacks, sizeof(uint32_t)),
+			.frame_of = snapshot_allocate(&memory, stacks, sizeof(uint32_t)),
+			.frames = snapshot_allocate(&memory, stacks, sizeof(*work->frames)),
+			.keys = snapshot_allocate(&memory, most_rows, sizeof(double)),
+			.order = snapshot_allocate(&memory, most_rows, sizeof(uint32_t)),
+		};
+		if (round == 1)
+			*work = parts;
+	}
 	work->memory = memory;
-	work->site_count = sites;
 	return work;
 }
 
 TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *identity)
 {
 	struct snapshot_work *work = snapshot_prepare();
+	size_t copy_bytes = live_blocks_shard_slots() * sizeof(struct live_block);
+	struct live_block *copy = pages_map(copy_bytes);
 
-	if (work == NULL)
+	if (work == NULL || copy == NULL) {
+		snapshot_release((struct snapshot *)work);
+		pages_unmap(copy, copy_bytes);
 		return NULL;
-
-	struct live_block *copy = snapshot_allocate(&work->memory, live_blocks_shard_slots(),
-						    sizeof(struct live_block));
-	uint32_t sites = work->site_count;
-	struct snapshot_sums *sums = snapshot_allocate(&work->memory, sites, sizeof(*sums));
-	uint32_t *best_line = snapshot_allocate(&work->memory, sites, sizeof(uint32_t));
-	double *best_bytes = snapshot_allocate(&work->memory, sites, sizeof(double));
-	double *keys = snapshot_allocate(&work->memory, sites, sizeof(double));
-	uint32_t *order = snapshot_allocate(&work->memory, sites, sizeof(uint32_t));
-
+	}
 	names_resolve_natives();
 	work->now = recorder_now();
 	snapshot_add_blocks(work, copy);
+	pages_unmap(copy, copy_bytes);
 	snapshot_add_maps(work);
-	snapshot_build_sites(work, sums, best_line, best_bytes, keys, order);
+	snapshot_sum_sites(work);
+	snapshot_sort_sites(work);
 	snapshot_build_stacks(work);
 	snapshot_build_maps(work);
 	snapshot_fill_process(work, identity);

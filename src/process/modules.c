@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* One line of /proc/self/maps that names a file. `base` is where the file's first mapping starts.
@@ -98,12 +99,15 @@ static bool modules_open(struct modules_reader *reader)
 }
 
 /* A program linked to fixed addresses is looked up by absolute address. Its header is the start of
- * its first mapping. */
+ * its first mapping; by now that may be unmapped, or was never readable, so the kernel copies it.
+ */
 static uint64_t modules_offset(uintptr_t base, uintptr_t address)
 {
-	const Elf64_Ehdr *header = (const Elf64_Ehdr *)base;
+	Elf64_Ehdr header;
+	struct iovec here = {&header, sizeof(header)}, there = {(void *)base, sizeof(header)};
 
-	if (memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 && header->e_type == ET_EXEC)
+	if (process_vm_readv(getpid(), &here, 1, &there, 1, 0) == (ssize_t)sizeof(header) &&
+	    memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_type == ET_EXEC)
 		return address;
 	return address - base;
 }

@@ -10,9 +10,12 @@
  * bits once a second was tried, and a small busy heap had all of them set again within a tenth of
  * that. A byte that has reached 255 stays there.
  *
- * Thinning is done by whoever finds its shard 3/4 full, for that shard alone: no pause longer than
- * one shard. The level rises for everybody; a shard that is not full keeps its finer samples, whose
- * own probabilities keep them right.
+ * A shard begins small and doubles: samples spread at random over the whole table would touch every
+ * page of it.
+ *
+ * Thinning is done by whoever finds its shard 3/4 full at its full size, for that shard alone: no
+ * pause longer than one shard. The level rises for everybody; a shard that is not full keeps its
+ * finer samples, whose own probabilities keep them right.
  */
 #include "live_blocks.h"
 
@@ -24,11 +27,15 @@
 #include <string.h>
 
 #define LIVE_MOST_SHARDS 256
+#define LIVE_FIRST_SIZE  64u /* slots of a shard at its start */
 
+/* All guarded by its lock. */
 struct live_shard {
 	pthread_mutex_t lock;
-	uint32_t used;       /* guarded by lock; a stale read is fine for reports */
-	uint32_t thinned_to; /* level that the entries have been thinned to; guarded by lock */
+	struct live_block *slots; /* room for live_shard_slots */
+	uint32_t size; /* slots in use: grows with the samples, so that few touch few pages */
+	uint32_t used;
+	uint32_t thinned_to; /* level that the entries have been thinned to */
 };
 
 static uint8_t live_filter_none;
@@ -37,6 +44,9 @@ TL_INTERNAL size_t live_filter_mask;
 
 static struct live_shard live_shards[LIVE_MOST_SHARDS];
 static struct live_block *live_slots; /* shard s owns [s * shard_slots, (s + 1) * shard_slots) */
+static struct live_block
+	*live_spare; /* a shard's entries while it grows; guarded by live_spare_lock */
+static pthread_mutex_t live_spare_lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t live_shard_count, live_shard_slots, live_capacity;
 static uint64_t live_thinned;
 
@@ -47,15 +57,34 @@ static uint64_t live_hash(uint64_t address)
 	return mixed ^ (mixed >> 29);
 }
 
-static size_t live_shard_of(uint64_t hash)
+static struct live_shard *live_shard_of(uint64_t address)
 {
-	return hash & (live_shard_count - 1);
+	return &live_shards[live_hash(address) & (live_shard_count - 1)];
 }
 
-/* Where the entry would like to stand, counted from its shard's first slot. */
-static size_t live_home(uint64_t hash)
+/* Where the entry would like to stand. */
+static size_t live_home(const struct live_shard *shard, uint64_t address)
 {
-	return (size_t)(((hash >> 32) * live_shard_slots) >> 32);
+	return (size_t)(((live_hash(address) >> 32) * shard->size) >> 32);
+}
+
+static size_t live_next(const struct live_shard *shard, size_t slot)
+{
+	return slot + 1 < shard->size ? slot + 1 : 0;
+}
+
+/* All shards empty and small. */
+static void live_begin(void)
+{
+	live_thinned = 0;
+	for (size_t i = 0; i < live_shard_count; i++) {
+		struct live_shard *shard = &live_shards[i];
+
+		shard->slots = live_slots + i * live_shard_slots;
+		shard->size = live_shard_slots < LIVE_FIRST_SIZE ? (uint32_t)live_shard_slots
+								 : LIVE_FIRST_SIZE;
+		shard->used = shard->thinned_to = 0;
+	}
 }
 
 TL_INTERNAL enum tl_err live_blocks_start(size_t slots)
@@ -64,7 +93,7 @@ TL_INTERNAL enum tl_err live_blocks_start(size_t slots)
 
 	while (shards < LIVE_MOST_SHARDS && shards * 2 * 256 <= slots)
 		shards *= 2;
-	while (cells < slots * 4)
+	while (cells < slots * 2)
 		cells *= 2;
 	live_shard_count = shards;
 	live_shard_slots = (slots + shards - 1) / shards;
@@ -73,10 +102,12 @@ TL_INTERNAL enum tl_err live_blocks_start(size_t slots)
 	uint8_t *filter = pages_map(cells);
 
 	live_slots = pages_map(live_shard_count * live_shard_slots * sizeof(struct live_block));
-	if (filter == NULL || live_slots == NULL)
+	live_spare = pages_map(live_shard_slots * sizeof(struct live_block));
+	if (filter == NULL || live_slots == NULL || live_spare == NULL)
 		return TL_ERR_SYSTEM;
 	for (size_t i = 0; i < LIVE_MOST_SHARDS; i++)
 		pthread_mutex_init(&live_shards[i].lock, NULL);
+	live_begin();
 	live_filter = filter;
 	live_filter_mask = cells - 1;
 	return TL_OK;
@@ -86,9 +117,7 @@ TL_INTERNAL void live_blocks_reset_in_child(void)
 {
 	pages_clear(live_slots, live_shard_count * live_shard_slots * sizeof(struct live_block));
 	pages_clear(live_filter, live_filter_mask + 1);
-	live_thinned = 0;
-	for (size_t i = 0; i < live_shard_count; i++)
-		live_shards[i].used = live_shards[i].thinned_to = 0;
+	live_begin();
 }
 
 /* Adds +1 or -1, but to a byte that is full. */
@@ -115,17 +144,18 @@ TL_INTERNAL void live_blocks_unwatch(const void *block)
 
 /* Closes the gap at `slot`: whoever stands behind it in the run, and may stand there, moves up
  * (Knuth 6.4, algorithm R). */
-static void live_remove_slot(struct live_shard *shard, struct live_block *slots, size_t slot)
+static void live_remove_slot(struct live_shard *shard, size_t slot)
 {
+	struct live_block *slots = shard->slots;
 	size_t hole = slot, next = slot;
 
 	live_filter_add(slots[slot].address, -1);
 	for (;;) {
-		next = next + 1 < live_shard_slots ? next + 1 : 0;
+		next = live_next(shard, next);
 		if (slots[next].address == 0)
 			break;
 
-		size_t home = live_home(live_hash(slots[next].address));
+		size_t home = live_home(shard, slots[next].address);
 		bool stays =
 			hole < next ? home > hole && home <= next : home > hole || home <= next;
 
@@ -135,16 +165,15 @@ static void live_remove_slot(struct live_shard *shard, struct live_block *slots,
 		}
 	}
 	slots[hole].address = 0;
-	TL_STORE(shard->used, shard->used - 1);
+	shard->used--;
 }
 
 /* Each entry stays with probability p(new)/p(old), and then weighs 1/p(new): nothing is expected to
  * change. */
-static void live_thin(struct thread *thread, struct live_shard *shard, struct live_block *slots,
-		      unsigned level)
+static void live_thin(struct thread *thread, struct live_shard *shard, unsigned level)
 {
-	for (size_t slot = 0; slot < live_shard_slots;) {
-		struct live_block *block = &slots[slot];
+	for (size_t slot = 0; slot < shard->size;) {
+		struct live_block *block = &shard->slots[slot];
 
 		if (block->address == 0 || block->level >= level) {
 			slot++;
@@ -159,8 +188,7 @@ static void live_thin(struct thread *thread, struct live_shard *shard, struct li
 		if (ratio > 1)
 			ratio = 1;
 		if (sampler_unit(thread) > ratio) {
-			live_remove_slot(shard, slots,
-					 slot); /* another may have moved here: look again */
+			live_remove_slot(shard, slot); /* another may have moved here: look again */
 			continue;
 		}
 		block->probability = (float)((double)block->probability * ratio);
@@ -173,21 +201,47 @@ static void live_thin(struct thread *thread, struct live_shard *shard, struct li
 
 static bool live_is_crowded(const struct live_shard *shard)
 {
-	return shard->used >= live_shard_slots - live_shard_slots / 4;
+	return shard->used >= shard->size - shard->size / 4;
 }
 
-static void live_make_room(struct thread *thread, struct live_shard *shard,
-			   struct live_block *slots)
+/* Twice the slots, up to what there is room for. */
+static void live_grow(struct live_shard *shard)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&live_spare_lock);
+	for (size_t slot = 0; slot < shard->size; slot++) {
+		if (shard->slots[slot].address != 0)
+			live_spare[count++] = shard->slots[slot];
+		shard->slots[slot].address = 0;
+	}
+	shard->size =
+		shard->size * 2 <= live_shard_slots ? shard->size * 2 : (uint32_t)live_shard_slots;
+	for (size_t i = 0; i < count; i++) {
+		size_t slot = live_home(shard, live_spare[i].address);
+
+		while (shard->slots[slot].address != 0)
+			slot = live_next(shard, slot);
+		shard->slots[slot] = live_spare[i];
+	}
+	pthread_mutex_unlock(&live_spare_lock);
+}
+
+static void live_make_room(struct thread *thread, struct live_shard *shard)
 {
 	unsigned level = sampler_level();
 
+	if (shard->size < live_shard_slots) {
+		live_grow(shard);
+		return;
+	}
 	if (shard->thinned_to > level) /* it has fallen since */
 		shard->thinned_to = level;
 	if (shard->thinned_to < level)
-		live_thin(thread, shard, slots, level);
+		live_thin(thread, shard, level);
 	if (live_is_crowded(shard)) {
 		sampler_raise(level);
-		live_thin(thread, shard, slots, sampler_level());
+		live_thin(thread, shard, sampler_level());
 	}
 }
 
@@ -199,48 +253,71 @@ static bool live_is_more_of(const struct live_block *known, const struct live_bl
 	       known->stack == added->stack;
 }
 
-/* Two samples of one address become one: chosen in proportion to what each stands for, it then
- * stands for both. */
+/* What a sample stands for. */
+static double live_weighted_bytes(const struct live_block *block)
+{
+	return (double)block->size / (double)block->probability;
+}
+
+/* Which of two growths a further one of this line had better join: one of its own line, else the
+ * one that stands for less. */
+static bool live_is_better_to_join(const struct live_block *growth, const struct live_block *best,
+				   uint32_t line)
+{
+	if (best == NULL || (growth->line == line) != (best->line == line))
+		return best == NULL || growth->line == line;
+	return live_weighted_bytes(growth) < live_weighted_bytes(best);
+}
+
+/* Two samples of one address become one that stands for both. Of two lines one is chosen, in
+ * proportion to what each stands for. Of one line nothing is left to chance but the stack and the
+ * age: size and probability are those that give the sum of both estimates, and of both variances.
+ */
 static void live_join(struct thread *thread, struct live_block *kept,
 		      const struct live_block *added)
 {
-	double kept_bytes = (double)kept->size / (double)kept->probability;
-	double added_bytes = (double)added->size / (double)added->probability;
-	double both = kept_bytes + added_bytes;
+	double kept_bytes = live_weighted_bytes(kept), added_bytes = live_weighted_bytes(added);
+	double both = kept_bytes + added_bytes, size = 0;
 
+	if (kept->line == added->line) {
+		double variance = (1 - (double)kept->probability) * kept_bytes * kept_bytes +
+				  (1 - (double)added->probability) * added_bytes * added_bytes;
+
+		size = both - variance / both;
+	}
 	if (sampler_unit(thread) * both > kept_bytes)
 		*kept = *added;
+	if (size > 0)
+		kept->size = (uint64_t)(size + 0.5) & ((UINT64_C(1) << 48) - 1);
 	kept->probability = (float)((double)kept->size / both);
 }
 
 TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct live_block *block,
 					   struct live_block *replaced, size_t *replaced_count)
 {
-	uint64_t hash = live_hash(block->address);
-	size_t shard_index = live_shard_of(hash), entries = 0;
-	struct live_shard *shard = &live_shards[shard_index];
-	struct live_block *slots = live_slots + shard_index * live_shard_slots;
-	struct live_block *growth = NULL, *same = NULL;
+	struct live_shard *shard = live_shard_of(block->address);
+	struct live_block *slots = shard->slots, *growth = NULL, *same = NULL;
 	enum tl_err error = TL_OK;
-	size_t slot;
+	size_t slot, entries = 0;
 
 	*replaced_count = 0;
 	pthread_mutex_lock(&shard->lock);
 	if (TL_RARELY(live_is_crowded(shard)))
-		live_make_room(thread, shard, slots);
-	for (slot = live_home(hash); slots[slot].address != 0;
-	     slot = slot + 1 < live_shard_slots ? slot + 1 : 0) {
+		live_make_room(thread, shard);
+	for (slot = live_home(shard, block->address); slots[slot].address != 0;
+	     slot = live_next(shard, slot)) {
 		while (slots[slot].address == block->address && !(block->flags & LIVE_IS_GROWTH)) {
 			if (*replaced_count < LIVE_ENTRIES_PER_BLOCK)
 				replaced[(*replaced_count)++] = slots[slot];
-			live_remove_slot(shard, slots, slot);
+			live_remove_slot(shard, slot);
 		}
 		if (slots[slot].address == 0)
 			break;
 		if (slots[slot].address != block->address)
 			continue;
 		entries++;
-		if (slots[slot].flags & LIVE_IS_GROWTH)
+		if ((slots[slot].flags & LIVE_IS_GROWTH) &&
+		    live_is_better_to_join(&slots[slot], growth, block->line))
 			growth = &slots[slot];
 		if (live_is_more_of(&slots[slot], block))
 			same = &slots[slot];
@@ -249,11 +326,11 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 		same->size += block->size;
 	} else if (entries >= LIVE_ENTRIES_PER_BLOCK && growth != NULL) {
 		live_join(thread, growth, block);
-	} else if (shard->used + 1 >= live_shard_slots) {
+	} else if (shard->used + 1 >= shard->size) {
 		error = TL_ERR_FULL; /* one slot stays empty: it ends every search */
 	} else {
 		slots[slot] = *block;
-		TL_STORE(shard->used, shard->used + 1);
+		shard->used++;
 		live_filter_add(block->address, +1);
 	}
 	pthread_mutex_unlock(&shard->lock);
@@ -263,21 +340,20 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
 				    struct live_block *held)
 {
-	uint64_t address = (uintptr_t)block, hash = live_hash(address);
-	size_t shard_index = live_shard_of(hash), count = 0;
-	struct live_shard *shard = &live_shards[shard_index];
-	struct live_block *slots = live_slots + shard_index * live_shard_slots;
-	uint64_t python = layer == LIVE_PYTHON ? LIVE_IS_PYTHON : 0;
+	uint64_t address = (uintptr_t)block, python = layer == LIVE_PYTHON ? LIVE_IS_PYTHON : 0;
+	struct live_shard *shard = live_shard_of(address);
+	struct live_block *slots = shard->slots;
+	size_t count = 0;
 
 	pthread_mutex_lock(&shard->lock);
-	for (size_t slot = live_home(hash); slots[slot].address != 0;) {
+	for (size_t slot = live_home(shard, address); slots[slot].address != 0;) {
 		if (slots[slot].address == address &&
 		    (slots[slot].flags & LIVE_IS_PYTHON) == python &&
 		    count < LIVE_ENTRIES_PER_BLOCK) {
 			held[count++] = slots[slot];
-			live_remove_slot(shard, slots, slot);
+			live_remove_slot(shard, slot);
 		} else {
-			slot = slot + 1 < live_shard_slots ? slot + 1 : 0;
+			slot = live_next(shard, slot);
 		}
 	}
 	pthread_mutex_unlock(&shard->lock);
@@ -294,17 +370,17 @@ TL_INTERNAL size_t live_blocks_shard_slots(void)
 	return live_shard_slots;
 }
 
-TL_INTERNAL size_t live_blocks_copy_shard(size_t shard, struct live_block *copy)
+TL_INTERNAL size_t live_blocks_copy_shard(size_t number, struct live_block *copy)
 {
-	const struct live_block *slots = live_slots + shard * live_shard_slots;
+	struct live_shard *shard = &live_shards[number];
 	size_t count = 0;
 
-	pthread_mutex_lock(&live_shards[shard].lock);
-	for (size_t slot = 0; live_shards[shard].used > 0 && slot < live_shard_slots; slot++) {
-		if (slots[slot].address != 0)
-			copy[count++] = slots[slot];
+	pthread_mutex_lock(&shard->lock);
+	for (size_t slot = 0; shard->used > 0 && slot < shard->size; slot++) {
+		if (shard->slots[slot].address != 0)
+			copy[count++] = shard->slots[slot];
 	}
-	pthread_mutex_unlock(&live_shards[shard].lock);
+	pthread_mutex_unlock(&shard->lock);
 	return count;
 }
 
@@ -322,10 +398,12 @@ TL_INTERNAL void live_blocks_lock_all(void)
 {
 	for (size_t i = 0; i < live_shard_count; i++)
 		pthread_mutex_lock(&live_shards[i].lock);
+	pthread_mutex_lock(&live_spare_lock);
 }
 
 TL_INTERNAL void live_blocks_unlock_all(void)
 {
+	pthread_mutex_unlock(&live_spare_lock);
 	for (size_t i = live_shard_count; i-- > 0;)
 		pthread_mutex_unlock(&live_shards[i].lock);
 }

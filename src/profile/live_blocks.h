@@ -66,7 +66,7 @@ TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
  * a time. */
 TL_INTERNAL size_t live_blocks_shards(void);
 TL_INTERNAL size_t live_blocks_shard_slots(void);
-TL_INTERNAL size_t live_blocks_copy_shard(size_t shard, struct live_block *copy);
+TL_INTERNAL size_t live_blocks_copy_shard(size_t number, struct live_block *copy);
 
 TL_INTERNAL size_t live_blocks_capacity(void);
 TL_INTERNAL uint64_t live_blocks_thinned(void); /* how often a shard was thinned */

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define MAPS_MOST 8192u
+#define MAPS_MOST 4096u
 
 static struct map *maps_list;
 static size_t maps_count; /* these two guarded by maps_lock */

@@ -9,9 +9,9 @@
 #include <string.h>
 
 /* Sized so that all tables together stay below 16 MiB (docs/PERFORMANCE.md). */
-#define NAMES_FUNCTIONS 24576u
+#define NAMES_FUNCTIONS 16384u
 #define NAMES_TEXTS     32768u
-#define NAMES_BYTES     ((size_t)1536 * 1024)
+#define NAMES_BYTES     ((size_t)1024 * 1024)
 
 static struct intern names_functions;      /* by identity */
 static struct function *names_function_of; /* by number, 0 is NAMES_OTHERS */

@@ -257,14 +257,15 @@ TL_INTERNAL void recorder_saw_reentrant_free(void)
  * last one takes what rounding leaves, so that entries which are the whole block are exact. */
 static void recorder_shrink(struct live_block *held, size_t count, size_t from, size_t to)
 {
+	uint32_t now = recorder_now();
 	size_t held_bytes = 0;
 
 	for (size_t i = 0; i < count; i++)
 		held_bytes += held[i].size;
 
-	/* A lone entry that is the block but for the allocator's rounding has the new size,
-	 * exactly. */
-	bool is_whole = held_bytes + 2 * sizeof(void *) + 8 > from || held_bytes >= from;
+	/* Entries that are the block but for the allocator's rounding have the new size, exactly.
+	 * (More than the block is held where growths have been joined.) */
+	bool is_whole = held_bytes <= from && held_bytes + 2 * sizeof(void *) + 8 > from;
 	size_t wanted = is_whole ? to : (size_t)((double)held_bytes * ((double)to / (double)from));
 	size_t left = wanted;
 
@@ -277,7 +278,7 @@ static void recorder_shrink(struct live_block *held, size_t count, size_t from, 
 		if (new > old)
 			new = old;
 		left -= new < left ? new : left;
-		sites_shrank(held[i].line, old - new, (double)held[i].probability);
+		sites_shrank(held[i].line, old - new, (double)held[i].probability, now);
 		held[i].size = new &((UINT64_C(1) << 48) - 1);
 	}
 }
@@ -347,7 +348,7 @@ TL_INTERNAL void recorder_unmapped(const struct map *pieces, size_t count)
 		if (pieces[i].kind != MAP_CHARGED)
 			continue;
 		if (pieces[i].is_rest)
-			sites_shrank(pieces[i].line, sample.size, 1);
+			sites_shrank(pieces[i].line, sample.size, 1, now);
 		else
 			sites_died(pieces[i].line, &sample, now - pieces[i].birth, now);
 	}

@@ -16,8 +16,8 @@
 
 #include <pthread.h>
 
-#define SITES_LINES 12288u
-#define SITES_SITES 8192u
+#define SITES_LINES 8192u
+#define SITES_SITES 4096u
 #define SITES_LOCKS 64u
 
 static struct intern sites_known_lines; /* by function and line */
@@ -212,7 +212,7 @@ TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uin
 	pthread_mutex_unlock(sites_lock_of(figures->site));
 }
 
-TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability)
+TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability, uint32_t now)
 {
 	struct line_figures *figures = &sites_lines[line];
 
@@ -220,7 +220,7 @@ TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability)
 	figures->freed_sample_bytes += bytes;
 	figures->freed_bytes += (double)bytes / probability;
 	sites_change_live(&sites_lives[figures->site], -sites_weighted_bytes(bytes, probability),
-			  0);
+			  now);
 	pthread_mutex_unlock(sites_lock_of(figures->site));
 }
 

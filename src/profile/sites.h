@@ -57,8 +57,9 @@ TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample);
 /* `age_ticks` since its birth, `now` in ticks. */
 TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uint32_t age_ticks,
 			    uint32_t now);
-/* Part of a live sample was given back by a shrinking realloc: weighted bytes. */
-TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability);
+/* Part of a live sample was given back by a shrinking realloc: `bytes` before weighting,
+ * `now` in ticks. */
+TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability, uint32_t now);
 
 /* Copies for reports. Numbers run from 0 to the ends; unused lines have counted == 0 and samples ==
  * 0. */

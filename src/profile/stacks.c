@@ -4,7 +4,7 @@
 #include "../base/intern.h"
 #include "../base/pages.h"
 
-#define STACKS_FRAMES 49152u
+#define STACKS_FRAMES 32768u
 
 static struct intern stacks_known;
 static uint64_t *stacks_keys;

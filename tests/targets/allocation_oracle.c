@@ -39,12 +39,13 @@ struct allocator {
 };
 static void (*get_allocator)(int, struct allocator *), (*set_allocator)(int, struct allocator *);
 static void *(*current_thread)(void), *(*get_frame)(void), *(*frame_code)(void *), *(*get_attribute)(void *, const char *);
+static void *(*get_attribute_named)(void *, void *), *(*intern)(const char *), *f_code;
 static const char *(*as_utf8)(void *);
 static long (*as_long)(void *);
 static void (*keep_reference)(void *), (*drop_reference)(void *), (*clear_error)(void);
 static struct allocator inner[3]; /* by domain; MEM = 1, OBJ = 2 */
 
-enum { SLOTS = 1 << 21, PARTS = 12, SITES = 4096, SMALL = 512, NO_SITE = SITES - 1 };
+enum { SLOTS = 1 << 21, PARTS = 12, SITES = 4096, NO_SITE = SITES - 1 };
 
 struct block {
 	uintptr_t address; /* 0: free, 1: was used */
@@ -108,7 +109,7 @@ static int find_site(void)
 	finding = true;
 	frame = get_frame();
 	if (frame)
-		code = frame_code ? frame_code(frame) : get_attribute(frame, "f_code");
+		code = frame_code ? frame_code(frame) : get_attribute_named(frame, f_code);
 	if (code) {
 		for (found = 0; found < site_count && sites[found].code != code; found++)
 			;
@@ -333,10 +334,8 @@ static void *python_realloc(int domain, void *ctx, void *old, size_t size)
 		return address;
 	if (!address)
 		resized(copy, old, size_of(&copy));
-	else if (libc_result != address && size <= SMALL)
+	else if (libc_result != address) /* it stayed in CPython's layer; libc's has seen to what came to it */
 		resized(copy, address, size);
-	else if (libc_result != address)
-		record(address, size, true);
 	return address;
 }
 
@@ -373,6 +372,8 @@ __attribute__((constructor)) static void stand_outermost(void)
 	current_thread = got ? got : dlsym(RTLD_DEFAULT, "_PyThreadState_UncheckedGet");
 	get_frame = dlsym(RTLD_DEFAULT, "PyEval_GetFrame");
 	frame_code = dlsym(RTLD_DEFAULT, "PyFrame_GetCode"); /* 3.9 on */
+	get_attribute_named = dlsym(RTLD_DEFAULT, "PyObject_GetAttr");
+	intern = dlsym(RTLD_DEFAULT, "PyUnicode_InternFromString");
 	get_attribute = dlsym(RTLD_DEFAULT, "PyObject_GetAttrString");
 	as_utf8 = dlsym(RTLD_DEFAULT, "PyUnicode_AsUTF8");
 	as_long = dlsym(RTLD_DEFAULT, "PyLong_AsLong");
@@ -397,6 +398,7 @@ __attribute__((constructor)) static void stand_outermost(void)
 
 void oracle_arm(void)
 {
+	f_code = intern("f_code"); /* once: a string made at each look would be an allocation of the function looked at */
 	armed = true;
 }
 

@@ -28,7 +28,7 @@ static _Thread_local struct py_frame fake_stack[600];
 static _Thread_local size_t fake_depth;
 static size_t fake_lines_decoded;
 
-static void fake_push(const struct fake_function *function, int32_t instruction)
+static inline void fake_push(const struct fake_function *function, int32_t instruction)
 {
 	memmove(fake_stack + 1, fake_stack, fake_depth * sizeof(fake_stack[0]));
 	fake_stack[0] = (struct py_frame){.code = (const char *)function, .instruction = instruction};
@@ -36,7 +36,7 @@ static void fake_push(const struct fake_function *function, int32_t instruction)
 }
 
 /* The stack is this one frame. */
-static void fake_run(const struct fake_function *function, int32_t instruction)
+static inline void fake_run(const struct fake_function *function, int32_t instruction)
 {
 	fake_depth = 0;
 	fake_push(function, instruction);

@@ -48,10 +48,13 @@ def pytest_runtest_makereport(item, call):
             report.sections.append(("run %d" % number, run.report()))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _folder_of_runs(tmp_path_factory):
+    harness.base_folder = tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture(autouse=True)
-def _runs(tmp_path_factory):
-    if harness.base_folder is None:
-        harness.base_folder = tmp_path_factory.mktemp("runs")
+def _runs():
     yield
     harness.forget_runs()
 

@@ -27,6 +27,7 @@ TARGETS = ROOT / "tests" / "targets"
 LIBRARY = Path(os.environ.get("TRACKLEAK_LIBRARY") or ROOT / "trackleak.so").resolve()
 MIB = 1024.0 * 1024.0
 EXHAUSTIVE = {"SAMPLE_RATE": 1, "MIN_SIZE": 1}
+SAMPLED = {"SAMPLE_RATE": 1, "SAMPLE_BYTES": 1 << 40}  # every block of MIN_SIZE or more and no smaller one: no chance
 
 DEFAULTS = {"STARTUP_DELAY": 0, "DUMP_INTERVAL": 0, "QUIET": 1, "TOP": 1000}
 _OTHER_NAMES = ("TRACKLEAK_", "MEMORY_PROFILER_", "ELASTICSEARCH_", "ENABLE_", "NOMAD_")
@@ -143,8 +144,11 @@ class Dump:
 
 def parse_documents(text):
     dumps = {}
-    for line in text.splitlines():
-        document = json.loads(line)
+    for line in text.split("\n")[:-1]:  # and not splitlines: a name may hold U+2028
+        try:
+            document = json.loads(line)
+        except ValueError as error:
+            raise AssertionError("%s in %r" % (error, line[-3000:])) from None
         assert isinstance(document, dict), line
         key = document["process.pid"], document["dump"]
         dump = dumps.setdefault(key, Dump(key[0], key[1], [], {}))

@@ -3,9 +3,7 @@
 import re
 
 import pytest
-from harness import EXHAUSTIVE, profile
-
-SAMPLED = {"SAMPLE_RATE": 1}
+from harness import EXHAUSTIVE, SAMPLED, profile
 
 
 def test_a_forked_child_starts_afresh_and_says_its_pid(python):
@@ -48,7 +46,7 @@ kept = []
 def serve():
     end = time.monotonic() + 2.6
     while time.monotonic() < end:
-        kept.append(bytes(5000))
+        kept.append([bytes(5000), str(end)])
         time.sleep(0.01)
 children = []
 for _ in range(3):
@@ -164,7 +162,7 @@ os.waitpid(pid, 0)
 print(pid)
 '''
     run = profile(python, script, settings=SAMPLED).check()
-    assert run.dumps_of(run.pid)[-1].document("before")["retention_pct"] == 100
+    assert run.dumps_of(run.pid)[-1].document("before")["retention_pct"] >= 98
     for dump in run.dumps_of(int(run.stdout)):
         assert not dump.documents("before")
 

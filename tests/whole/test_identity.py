@@ -2,7 +2,7 @@
 
 import json
 
-from harness import line_of, profile
+from harness import SAMPLED, line_of, profile
 
 NAMESAKES = r'''
 import other
@@ -32,12 +32,12 @@ OTHER = "def handler():\n\tbytearray(4000)\n"
 
 def test_namesakes_in_two_classes_and_two_files_are_rows_of_their_own(python):
     """Known failure 13: a leaking and a healthy `handler` were one row, at the line of their def."""
-    run = profile(python, NAMESAKES, settings={"SAMPLE_RATE": 1}, files={"other.py": OTHER}).check()
+    run = profile(python, NAMESAKES, settings=SAMPLED, files={"other.py": OTHER}).check()
     by_line = {d["line"]: d for d in run.dump.functions
                if d["function"].rsplit(".", 1)[-1] == "handler" and d["file"].endswith("program.py")}
     for name, retention in (("Leaking.handler", 100), ("Healthy.handler", 0), ("handler", 100)):
         document = by_line[line_of(NAMESAKES, name)]
-        assert abs(document["retention_pct"] - retention) <= 1, name
+        assert abs(document["retention_pct"] - retention) <= 2, name
         assert document["function"] == (name if python.minor >= 11 else "handler")
         assert document["counted"] >= 100
     other = run.document("handler", "other.py")
@@ -78,7 +78,7 @@ for i in range(5000):
 print(json.dumps(wanted))
 '''
     # 5,000 functions: those that leak most are sure to be among the 1,000 documents.
-    run = profile(few_pythons, script, settings={"SAMPLE_RATE": 1}).check()
+    run = profile(few_pythons, script, settings=SAMPLED).check()
     for name, (file, line) in json.loads(run.stdout).items():
         document = run.document(name, file)
         assert (document["line"], document["counted"]) == (line, 20 + (len(kept_growths(document, 20)))), name

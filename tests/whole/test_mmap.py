@@ -1,6 +1,6 @@
 """Anonymous memory by owner: arenas are nobody's leak, mmap.mmap is its line's."""
 
-from harness import line_of, profile
+from harness import SAMPLED, line_of, profile
 
 PAGE = 4096
 
@@ -82,7 +82,7 @@ def test_free_by_munmap_reads_zero(python):
               "def healthy():\n"
               "\tfor _ in range(50): mmap.mmap(-1, 1 << 20).close()\n"
               "healthy()\n")
-    run = profile(python, script, settings={"SAMPLE_RATE": 1}).check()
+    run = profile(python, script, settings=SAMPLED).check()
     assert run.row("healthy").retention == 0.0
 
 

