@@ -44,6 +44,8 @@ static struct {
 	bool is_active;
 	bool python_is_up; /* Py_IsInitialized when we last looked */
 	bool python_has_ended;
+	bool has_begun;      /* no forked child, or one that has a worker of its own */
+	bool has_tried_exec;
 	bool is_over;  /* the last dump is written */
 	bool was_busy; /* of the forking thread */
 	pid_t pid;
@@ -78,6 +80,15 @@ static void lifecycle_print_banner(void)
 	diag_write(banner.data, banner.length);
 }
 
+/* The worker is wanted again, but not at once: os.fork is about to count the threads, and a child may
+ * be about to become another program. */
+static void lifecycle_summon(void)
+{
+	lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
+	thread_self.is_summoned = true;
+	sampler_withhold(&thread_self, LIFECYCLE_SUMMONS_BYTES);
+}
+
 static void lifecycle_before_fork(void)
 {
 	lifecycle.was_busy = thread_self.busy;
@@ -98,9 +109,7 @@ static void lifecycle_after_fork_in_parent(void)
 			lifecycle.restart_at_ns = 0;
 			worker_start();
 		} else {
-			lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
-			thread_self.is_summoned = true;
-			sampler_withhold(&thread_self);
+			lifecycle_summon();
 		}
 	}
 	thread_self.busy = lifecycle.was_busy;
@@ -119,7 +128,9 @@ static void lifecycle_after_fork_in_child(void)
 	}
 	recorder_restart_in_child();
 	reports_restart_in_child();
-	lifecycle.restart_at_ns = 1; /* at the first safe point */
+	lifecycle.has_tried_exec = false;
+	lifecycle.has_begun = false;
+	lifecycle_summon();
 	thread_self.busy = lifecycle.was_busy;
 }
 
@@ -171,6 +182,7 @@ TL_INTERNAL void lifecycle_run(void)
 {
 	TL_STORE(lifecycle.is_active, true);
 	sampler_start(config.sample_rate, config.sample_bytes, config.min_size, lifecycle_seed());
+	lifecycle.has_begun = true;
 	if (!worker_start())
 		diag_say("no dumps but at the end: the system refused us a thread", NULL);
 }
@@ -213,7 +225,7 @@ TL_INTERNAL void lifecycle_safe_point(void)
 		return;
 	if (__atomic_compare_exchange_n(&lifecycle.restart_at_ns, &restart_at, 0, false,
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		worker_start();
+		lifecycle.has_begun = worker_start();
 	thread_self.is_summoned = false;
 }
 
@@ -224,7 +236,9 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 
 	if (!lifecycle_is_active() || lifecycle.is_over || getpid() != lifecycle.pid)
 		return;
-	if (is_exec && lifecycle.restart_at_ns == 1)
+	/* A child forked to become another program leaves no trace, though there may be none. */
+	lifecycle.has_tried_exec |= is_exec;
+	if (lifecycle.has_tried_exec && !lifecycle.has_begun)
 		return;
 
 	bool was_busy = thread->busy;

@@ -9,6 +9,9 @@
 
 #include "../base/types.h"
 
+/* After a fork the forking thread comes to a slow path so often, until the worker is back. */
+#define LIFECYCLE_SUMMONS_BYTES 4096
+
 /* True when this process is profiled from now on; false: dormant for good. */
 TL_INTERNAL bool lifecycle_start(void);
 /* Once the hooks are in: counting may begin, the worker starts. */

@@ -61,8 +61,9 @@ static void hook_malloc_uncharge(struct thread *thread, size_t charged, bool is_
 static void hook_malloc_finish(struct thread *thread)
 {
 	sampler_adapt(thread);
+	/* CPython's layer wants to see the very next allocation. */
 	if (thread->is_watching_libc || thread->is_probing_python || thread->is_summoned)
-		sampler_withhold(thread);
+		sampler_withhold(thread, 0);
 }
 
 static void hook_malloc_record(struct thread *thread, const void *block, size_t size,

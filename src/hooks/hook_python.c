@@ -60,7 +60,7 @@ static void hook_python_watch(struct thread *thread)
 {
 	thread->is_watching_libc = true;
 	thread->libc_block = 0;
-	sampler_withhold(thread);
+	sampler_withhold(thread, 0);
 }
 
 /* Did it? A debug layer puts a few words before the block. */
@@ -69,7 +69,7 @@ static bool hook_python_libc_served(struct thread *thread, const void *block)
 	uintptr_t address = (uintptr_t)block;
 
 	thread->is_watching_libc = false;
-	sampler_release(thread, 0);
+	sampler_release(thread);
 	return thread->libc_block != 0 && address >= thread->libc_block &&
 	       address < thread->libc_block + thread->libc_block_size;
 }
@@ -123,8 +123,8 @@ static void *hook_python_done(struct thread *thread, void *block, size_t size, b
 						   .is_byte_hit = is_byte_hit,
 					   });
 	sampler_adapt(thread);
-	if (thread->is_summoned)
-		sampler_withhold(thread);
+	if (TL_RARELY(thread->is_summoned))
+		sampler_withhold(thread, LIFECYCLE_SUMMONS_BYTES);
 	return block;
 }
 

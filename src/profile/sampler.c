@@ -65,7 +65,7 @@ TL_INTERNAL void sampler_prepare(struct thread *thread, size_t charged)
 {
 	uint32_t generation = TL_LOAD(sampler.generation);
 
-	sampler_release(thread, charged);
+	sampler_release(thread);
 	if (TL_RARELY(!thread->is_ready || thread->generation != generation)) {
 		thread->is_ready = true;
 		thread->generation = generation;
@@ -80,17 +80,20 @@ TL_INTERNAL void sampler_adapt(struct thread *thread)
 		sampler_redraw(thread, 0);
 }
 
-TL_INTERNAL void sampler_withhold(struct thread *thread)
+TL_INTERNAL void sampler_withhold(struct thread *thread, int64_t allowance)
 {
-	thread->withheld = thread->countdown;
-	thread->countdown = 0;
+	/* Whatever ends the gap itself must come to a slow path too. */
+	if (allowance > thread->countdown)
+		allowance = thread->countdown;
+	thread->withheld = thread->countdown - allowance;
+	thread->countdown = allowance;
 	thread->is_withheld = true;
 }
 
-TL_INTERNAL void sampler_release(struct thread *thread, size_t charged)
+TL_INTERNAL void sampler_release(struct thread *thread)
 {
 	if (TL_RARELY(thread->is_withheld)) {
-		thread->countdown = thread->withheld - (int64_t)charged;
+		thread->countdown += thread->withheld;
 		thread->is_withheld = false;
 	}
 }

@@ -34,11 +34,10 @@ TL_INTERNAL void sampler_prepare(struct thread *thread, size_t charged);
 /* Draws them anew where T and N have changed. Exact, because the gaps are memoryless, but only once
  * the allocation in hand has been judged: to be called last. */
 TL_INTERNAL void sampler_adapt(struct thread *thread);
-/* Puts the countdown aside, so that the thread's next allocation comes to a slow path whatever its
- * size; and takes it back, less what that allocation has charged. sampler_prepare does the latter
- * by itself. */
-TL_INTERNAL void sampler_withhold(struct thread *thread);
-TL_INTERNAL void sampler_release(struct thread *thread, size_t charged);
+/* Puts what is left of the countdown aside but for `allowance` bytes, so that the thread comes to a
+ * slow path once they are used up; and puts it back. sampler_prepare does the latter by itself. */
+TL_INTERNAL void sampler_withhold(struct thread *thread, int64_t allowance);
+TL_INTERNAL void sampler_release(struct thread *thread);
 /* Did the allocation in hand, already charged to the countdown, end a byte gap? Draws the next gap
  * if so. */
 TL_INTERNAL bool sampler_byte_hit(struct thread *thread);
