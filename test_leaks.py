@@ -7,6 +7,7 @@ What is leaked does not depend on the length: 150 rounds, spread evenly over it.
 each pattern still holds, to compare with the profile's table.
 """
 
+import itertools
 import sys
 import time
 import warnings
@@ -18,6 +19,8 @@ leaked_list = []
 leaked_cache = {}
 leaked_strings = []
 leaked_buffer = bytearray()
+new_keys = itertools.count()
+SIZES = list(range(1000, 1100))
 PAYLOAD = "".join(chr(97 + n % 26) for n in range(1950))
 EXCERPT = PAYLOAD[:300]
 CHUNK = bytes(range(256)) * 2
@@ -25,14 +28,14 @@ CHUNK = bytes(range(256)) * 2
 
 def leaky_list(number):
     """Appends to a list that nobody ever clears."""
-    for n in range(100):
-        leaked_list.append(bytearray(1000 + n))
+    for size in SIZES:
+        leaked_list.append(bytearray(size))
 
 
 def leaky_cache(number):
     """A cache without a bound: every key is new."""
-    for n in range(40):
-        leaked_cache[number * 40 + n] = bytearray(4000)
+    for key in itertools.islice(new_keys, 40):
+        leaked_cache[key] = bytearray(4000)
 
 
 def healthy_temp(number):

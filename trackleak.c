@@ -57,8 +57,8 @@
 
 /* hooks: where the host enters. */
 #include "src/hooks/hook_events.c"
+#include "src/hooks/hook_mmap.c"
 #include "src/hooks/hook_python.c"
 #include "src/hooks/hook_malloc.c"
-#include "src/hooks/hook_mmap.c"
 #include "src/hooks/hook_exit.c"
 #include "src/hooks/start.c"

@@ -16,7 +16,7 @@ LAYERS = [
     {"profile": "sampler names stacks sites live_blocks maps recorder", "analysis": ""},
     {"output": "log_folder log_file snapshot snapshot_build table documents snapshot_json event_log dump"},
     {"agent": "reports worker lifecycle"},
-    {"hooks": "hook_events hook_python hook_malloc hook_mmap hook_exit start"},
+    {"hooks": "hook_events hook_mmap hook_python hook_malloc hook_exit start"},
 ]
 
 ROOT = Path(__file__).resolve().parent.parent

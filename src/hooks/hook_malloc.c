@@ -11,7 +11,7 @@
  * line.
  *
  * A slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then calls the
- * real function, then tells the recorder. A failed call gives its charge back. Frees and reallocs
+ * real function, then tells the recorder (a failed call: sampler_pass). Frees and reallocs
  * take a block's samples out first: once the real function returns another thread may own the
  * address.
  *
@@ -43,19 +43,13 @@ static bool hook_malloc_settle(struct thread *thread, size_t charged, bool *is_b
 		thread->countdown = HOOK_NEVER;
 		return false;
 	}
-	if (thread->busy)
+	if (thread->busy) {
+		sampler_pass(thread);
 		return false;
+	}
 	sampler_prepare(thread, charged);
 	*is_byte_hit = sampler_byte_hit(thread);
 	return true;
-}
-
-/* The allocation failed: nothing was charged. A gap that it ended has been drawn anew, which is as
- * good. */
-static void hook_malloc_uncharge(struct thread *thread, size_t charged, bool is_byte_hit)
-{
-	if (!is_byte_hit)
-		thread->countdown += (int64_t)charged;
 }
 
 static void hook_malloc_finish(struct thread *thread)
@@ -98,7 +92,7 @@ static void *hook_malloc_done(struct thread *thread, void *block, size_t size, b
 			      const void *caller)
 {
 	if (block == NULL)
-		hook_malloc_uncharge(thread, size, is_byte_hit);
+		sampler_pass(thread);
 	else
 		hook_malloc_record(thread, block, size, size, false, is_byte_hit, caller);
 	hook_malloc_finish(thread);
@@ -209,9 +203,12 @@ static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *calle
 		recorder_leave(thread, saved_errno);
 	}
 
-	bool is_known = sampler_is_exhaustive && count > 0;
+	from = sampler_is_exhaustive ? recorder_held_bytes(held, count) : 0;
 
-	from = is_known ? recorder_held_bytes(held, count) : hook_usable_size(old);
+	bool is_known = from > 0;
+
+	if (!is_known)
+		from = hook_usable_size(old);
 
 	void *block = real_realloc(old, size);
 	bool is_freed = block == NULL && size == 0;
@@ -235,7 +232,7 @@ static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *calle
 					   caller);
 	}
 	if (block == NULL)
-		hook_malloc_uncharge(thread, size, is_byte_hit);
+		sampler_pass(thread);
 	if (thread->is_watching_libc && block != NULL) {
 		thread->libc_block = (uintptr_t)block;
 		thread->libc_block_size = size;

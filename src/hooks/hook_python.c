@@ -111,8 +111,8 @@ static void *hook_python_done(struct thread *thread, void *block, size_t size, b
 {
 	bool is_libcs = hook_python_libc_served(thread, block);
 
-	if (block == NULL && !is_byte_hit)
-		thread->countdown += (int64_t)size;
+	if (block == NULL)
+		sampler_pass(thread);
 	if (block != NULL && !is_libcs)
 		hook_python_record(thread, &(struct recorder_birth){
 						   .layer = LIVE_PYTHON,
@@ -205,10 +205,13 @@ static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx
 	if (live_blocks_may_hold(old))
 		count = recorder_take(old, LIVE_PYTHON, held);
 
-	bool is_known = sampler_is_exhaustive && count > 0;
+	if (is_within && sampler_is_exhaustive)
+		from = recorder_held_bytes(held, count);
 
-	if (is_within)
-		from = is_known ? recorder_held_bytes(held, count) : hook_pymalloc_size(old);
+	bool is_known = from > 0;
+
+	if (is_within && !is_known)
+		from = hook_pymalloc_size(old);
 	recorder_leave(thread, saved_errno);
 
 	bool is_settled = is_within && hook_python_settle(thread, size, &is_byte_hit);
@@ -220,8 +223,8 @@ static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx
 		return block;
 	if (block == NULL) {
 		recorder_restore(thread, held, count, old, from, from);
-		if (is_settled && !is_byte_hit)
-			thread->countdown += (int64_t)size;
+		if (is_settled)
+			sampler_pass(thread);
 	} else if (is_libcs) {
 		recorder_died(held, count);
 		hook_events_died(old);

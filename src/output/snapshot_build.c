@@ -119,6 +119,12 @@ TL_INTERNAL void snapshot_reset_in_child(void)
 		1;
 }
 
+/* Seconds from a tick to this dump; what happens while it is made happens now. */
+static double snapshot_seconds_since(const struct snapshot_work *work, uint32_t tick)
+{
+	return tick < work->now ? (double)(work->now - tick) / CLOCK_TICKS_PER_S : 0;
+}
+
 /* A sample of a line and a stack. */
 struct snapshot_sample {
 	uint32_t line, stack, birth;
@@ -130,7 +136,7 @@ struct snapshot_sample {
 static void snapshot_add_to_stack(struct snapshot_work *work, const struct snapshot_sample *sample,
 				  const struct snapshot_live *term)
 {
-	float age_s = (float)(work->now - sample->birth) / CLOCK_TICKS_PER_S;
+	float age_s = (float)snapshot_seconds_since(work, sample->birth);
 	uint32_t *row = &work->row_of_stack[sample->stack];
 	struct snapshot_stack *stack;
 
@@ -292,7 +298,9 @@ static struct snapshot_site *snapshot_row_of(struct snapshot_work *work, uint32_
 	work->row_of_site[site] = (uint32_t)work->snapshot.site_count;
 	row->kind = snapshot_names(life.function, &row->function, &row->file);
 	row->first_line = names_function(life.function)->first_line;
-	row->peak_live_bytes = (double)life.peak_live;
+	/* Samples that were thinned out never died for the sites: those that stayed die with more
+	 * weight than they were born with, and a sum may end below zero. */
+	row->peak_live_bytes = life.peak_live > 0 ? (double)life.peak_live : 0;
 	row->last_free_s = life.last_free == 0
 				   ? (double)__builtin_nanf("")
 				   : (double)(work->now - (life.last_free - 1)) / CLOCK_TICKS_PER_S;
@@ -497,7 +505,7 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	snapshot->live_bytes = (struct estimate){bytes, math_sqrt(bytes_variance)};
 	snapshot->live_count = (struct estimate){count, math_sqrt(count_variance)};
 	snapshot->peak_live_bytes = (double)peak.peak;
-	snapshot->peak_live_time = time - (double)(work->now - peak.peak_tick) / CLOCK_TICKS_PER_S;
+	snapshot->peak_live_time = time - snapshot_seconds_since(work, peak.peak_tick);
 	snapshot->agent_cpu_s = identity->agent_cpu_s;
 	snapshot->agent_bytes = pages_resident_bytes();
 }

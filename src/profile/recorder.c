@@ -53,6 +53,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 
 TL_INTERNAL void recorder_lock_all(void)
 {
+	sampler_before_fork();
 	maps_lock_all();
 	live_blocks_lock_all();
 	sites_lock_all();
@@ -241,11 +242,14 @@ TL_INTERNAL void recorder_died(const struct live_block *held, size_t count)
 
 TL_INTERNAL size_t recorder_held_bytes(const struct live_block *held, size_t count)
 {
+	bool has_first = false;
 	double bytes = 0;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		bytes += (double)held[i].size / (double)held[i].probability;
-	return (size_t)(bytes + 0.5);
+		has_first = has_first || (held[i].flags & LIVE_IS_GROWTH) == 0;
+	}
+	return has_first ? (size_t)(bytes + 0.5) : 0;
 }
 
 TL_INTERNAL void recorder_saw_reentrant_free(void)

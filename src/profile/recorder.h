@@ -59,7 +59,8 @@ TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struc
 TL_INTERNAL void recorder_died(const struct live_block *held, size_t count);
 TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held, size_t count,
 				  const void *block, size_t from, size_t to);
-/* The bytes that they stand for: the block's own size when every part of it is a sample. */
+/* The bytes that they stand for: the block's own size when every allocation is a sample. 0 when its
+ * first allocation is not among them (it was made before counting began). */
 TL_INTERNAL size_t recorder_held_bytes(const struct live_block *held, size_t count);
 /* A free was seen inside the agent, by a signal handler: its block may be a sample that nobody
  * forgets. Counted. */

@@ -12,6 +12,7 @@ static struct {
 	uint64_t threads; /* seen so far: each takes a random stream of its own */
 	uint32_t level;
 	uint32_t generation; /* of the profile: a fork starts a new one */
+	uint32_t forks;      /* of this process so far: siblings must not draw alike */
 } sampler;
 
 TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
@@ -25,11 +26,16 @@ TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint
 	sampler_is_exhaustive = sample_rate == 1 && min_size == 1;
 }
 
+TL_INTERNAL void sampler_before_fork(void)
+{
+	sampler.forks++;
+}
+
 TL_INTERNAL void sampler_restart_in_child(void)
 {
-	/* Another odd multiple for each generation keeps a child's chance apart from its parent's,
-	 * yet repeatable. */
-	sampler.seed = sampler.seed * 0x9e3779b97f4a7c15u + sampler.generation;
+	/* A number of its own for each child of each parent, yet repeatable. */
+	sampler.seed = (sampler.seed + sampler.forks) * 0x9e3779b97f4a7c15u + 1;
+	sampler.forks = 0;
 	sampler.generation++;
 	sampler.threads = 0;
 	sampler.level = 0;
@@ -82,6 +88,7 @@ TL_INTERNAL void sampler_adapt(struct thread *thread)
 
 TL_INTERNAL void sampler_withhold(struct thread *thread, int64_t allowance)
 {
+	sampler_release(thread); /* it may be withheld already */
 	/* Whatever ends the gap itself must come to a slow path too. */
 	if (allowance > thread->countdown)
 		allowance = thread->countdown;
@@ -104,6 +111,17 @@ TL_INTERNAL bool sampler_byte_hit(struct thread *thread)
 		return false;
 	sampler_draw_bytes(thread);
 	return true;
+}
+
+TL_INTERNAL void sampler_pass(struct thread *thread)
+{
+	bool was_withheld = thread->is_withheld;
+	int64_t allowance = thread->countdown;
+
+	thread->is_withheld = false;
+	sampler_draw_bytes(thread);
+	if (was_withheld)
+		sampler_withhold(thread, allowance > 0 ? allowance : 0);
 }
 
 TL_INTERNAL bool sampler_count_hit(struct thread *thread)
@@ -134,7 +152,7 @@ TL_INTERNAL double sampler_probability(unsigned level, size_t size)
 
 	double by_count = 1 / sampler_scaled(sampler.rate, level);
 
-	return by_bytes + by_count - by_bytes * by_count;
+	return by_count + by_bytes * (1 - by_count); /* exactly 1 for N = 1 */
 }
 
 TL_INTERNAL unsigned sampler_level(void)

@@ -25,7 +25,8 @@ TL_DATA bool sampler_is_exhaustive;
 /* N >= 1, T >= 1, from the settings. `seed`: equal seeds repeat a run's chance. */
 TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
 			       uint64_t seed);
-/* In a forked child: new gaps, from a stream of its own. */
+/* In the parent, before each fork, and in the child: new gaps, from a stream of its own. */
+TL_INTERNAL void sampler_before_fork(void);
 TL_INTERNAL void sampler_restart_in_child(void);
 
 /* Draws the thread's gaps where it has none; `charged` is what the hook has taken from the
@@ -41,6 +42,9 @@ TL_INTERNAL void sampler_release(struct thread *thread);
 /* Did the allocation in hand, already charged to the countdown, end a byte gap? Draws the next gap
  * if so. */
 TL_INTERNAL bool sampler_byte_hit(struct thread *thread);
+/* What was charged is no allocation that could be sampled: it failed, or it was made inside the
+ * agent. Draws the gap anew: gaps are memoryless, so that favours nobody. */
+TL_INTERNAL void sampler_pass(struct thread *thread);
 /* Is this allocation of min_size or more, one of the 1 in N? Draws the next gap if so. */
 TL_INTERNAL bool sampler_count_hit(struct thread *thread);
 /* A byte hit by a realloc's whole size is kept for the part that it grew with this chance, so that

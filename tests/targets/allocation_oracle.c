@@ -38,7 +38,8 @@ struct allocator {
 	void (*free)(void *, void *);
 };
 static void (*get_allocator)(int, struct allocator *), (*set_allocator)(int, struct allocator *);
-static void *(*current_thread)(void), *(*get_frame)(void), *(*frame_code)(void *), *(*get_attribute)(void *, const char *);
+static void *(*current_thread)(void), *(*get_frame)(void), *(*frame_code)(void *),
+	*(*get_attribute)(void *, const char *);
 static void *(*get_attribute_named)(void *, void *), *(*intern)(const char *), *f_code;
 static const char *(*as_utf8)(void *);
 static long (*as_long)(void *);
@@ -51,7 +52,10 @@ struct block {
 	uintptr_t address; /* 0: free, 1: was used */
 	bool is_pythons;   /* of CPython's own layer */
 	int parts;
-	struct { size_t size; int site; } part[PARTS];
+	struct {
+		size_t size;
+		int site;
+	} part[PARTS];
 };
 static struct block *blocks;
 static struct site {
@@ -116,7 +120,8 @@ static int find_site(void)
 		if (found == site_count) {
 			if (site_count == NO_SITE)
 				abort();
-			sites[site_count++].code = code; /* keeps the reference: its address cannot come back */
+			sites[site_count++].code =
+				code; /* keeps the reference: its address cannot come back */
 		} else {
 			drop_reference(code);
 		}
@@ -150,7 +155,8 @@ static void add_part(struct block *block, size_t size, int site)
 		sites[site].allocations++;
 		sites[site].bytes += size;
 	}
-	if (block->parts && block->part[block->parts - 1].site == site) { /* grown again from the same function */
+	if (block->parts &&
+	    block->part[block->parts - 1].site == site) { /* grown again from the same function */
 		block->part[block->parts - 1].size += size;
 		sites[site].live_bytes += size;
 		return;
@@ -334,7 +340,8 @@ static void *python_realloc(int domain, void *ctx, void *old, size_t size)
 		return address;
 	if (!address)
 		resized(copy, old, size_of(&copy));
-	else if (libc_result != address) /* it stayed in CPython's layer; libc's has seen to what came to it */
+	else if (libc_result !=
+		 address) /* it stayed in CPython's layer; libc's has seen to what came to it */
 		resized(copy, address, size);
 	return address;
 }
@@ -345,20 +352,45 @@ static void python_free(int domain, void *ctx, void *address)
 	inner[domain].free(ctx, address);
 }
 
-static void *mem_malloc(void *ctx, size_t size) { return python_malloc(1, ctx, size); }
-static void *obj_malloc(void *ctx, size_t size) { return python_malloc(2, ctx, size); }
-static void *mem_calloc(void *ctx, size_t count, size_t size) { return python_calloc(1, ctx, count, size); }
-static void *obj_calloc(void *ctx, size_t count, size_t size) { return python_calloc(2, ctx, count, size); }
-static void *mem_realloc(void *ctx, void *old, size_t size) { return python_realloc(1, ctx, old, size); }
-static void *obj_realloc(void *ctx, void *old, size_t size) { return python_realloc(2, ctx, old, size); }
-static void mem_free(void *ctx, void *address) { python_free(1, ctx, address); }
-static void obj_free(void *ctx, void *address) { python_free(2, ctx, address); }
+static void *mem_malloc(void *ctx, size_t size)
+{
+	return python_malloc(1, ctx, size);
+}
+static void *obj_malloc(void *ctx, size_t size)
+{
+	return python_malloc(2, ctx, size);
+}
+static void *mem_calloc(void *ctx, size_t count, size_t size)
+{
+	return python_calloc(1, ctx, count, size);
+}
+static void *obj_calloc(void *ctx, size_t count, size_t size)
+{
+	return python_calloc(2, ctx, count, size);
+}
+static void *mem_realloc(void *ctx, void *old, size_t size)
+{
+	return python_realloc(1, ctx, old, size);
+}
+static void *obj_realloc(void *ctx, void *old, size_t size)
+{
+	return python_realloc(2, ctx, old, size);
+}
+static void mem_free(void *ctx, void *address)
+{
+	python_free(1, ctx, address);
+}
+static void obj_free(void *ctx, void *address)
+{
+	python_free(2, ctx, address);
+}
 
 __attribute__((constructor)) static void stand_outermost(void)
 {
 	void *got;
 
-	blocks = mmap(NULL, SLOTS * sizeof *blocks, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	blocks = mmap(NULL, SLOTS * sizeof *blocks, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	next_posix_memalign = dlsym(RTLD_NEXT, "posix_memalign");
 	next_calloc = dlsym(RTLD_NEXT, "calloc");
 	next_realloc = dlsym(RTLD_NEXT, "realloc");
@@ -384,8 +416,11 @@ __attribute__((constructor)) static void stand_outermost(void)
 		return;
 	for (int domain = 1; domain <= 2; domain++) {
 		struct allocator ours = {
-			NULL, domain == 1 ? mem_malloc : obj_malloc, domain == 1 ? mem_calloc : obj_calloc,
-			domain == 1 ? mem_realloc : obj_realloc, domain == 1 ? mem_free : obj_free,
+			NULL,
+			domain == 1 ? mem_malloc : obj_malloc,
+			domain == 1 ? mem_calloc : obj_calloc,
+			domain == 1 ? mem_realloc : obj_realloc,
+			domain == 1 ? mem_free : obj_free,
 		};
 
 		get_allocator(domain, &inner[domain]);
@@ -398,7 +433,8 @@ __attribute__((constructor)) static void stand_outermost(void)
 
 void oracle_arm(void)
 {
-	f_code = intern("f_code"); /* once: a string made at each look would be an allocation of the function looked at */
+	f_code = intern(
+		"f_code"); /* once: a string made at each look would be an allocation of the function looked at */
 	armed = true;
 }
 
@@ -418,10 +454,12 @@ void oracle_report(const char *path)
 		}
 		from = get_attribute(sites[i].code, "co_filename");
 		first = get_attribute(sites[i].code, "co_firstlineno");
-		fprintf(file, "{\"function\": \"%s\", \"file\": \"%s\", \"first_line\": %ld, \"counted\": %zu, "
-			      "\"counted_bytes\": %zu, \"live_bytes\": %zu, \"live_count\": %ld}\n",
-			as_utf8(name), as_utf8(from), as_long(first), sites[i].allocations, sites[i].bytes,
-			sites[i].live_bytes, sites[i].live_count);
+		fprintf(file,
+			"{\"function\": \"%s\", \"file\": \"%s\", \"first_line\": %ld, "
+			"\"counted\": %zu, "
+			"\"counted_bytes\": %zu, \"live_bytes\": %zu, \"live_count\": %ld}\n",
+			as_utf8(name), as_utf8(from), as_long(first), sites[i].allocations,
+			sites[i].bytes, sites[i].live_bytes, sites[i].live_count);
 		drop_reference(name);
 		drop_reference(from);
 		drop_reference(first);

@@ -15,21 +15,39 @@
 #include <unistd.h>
 
 extern void *PyMem_Malloc(size_t), *PyMem_Calloc(size_t, size_t), *PyMem_Realloc(void *, size_t);
-extern void *PyObject_Malloc(size_t), *PyObject_Calloc(size_t, size_t), *PyObject_Realloc(void *, size_t);
-extern void *PyMem_RawMalloc(size_t), *PyMem_RawCalloc(size_t, size_t), *PyMem_RawRealloc(void *, size_t);
+extern void *PyObject_Malloc(size_t), *PyObject_Calloc(size_t, size_t),
+	*PyObject_Realloc(void *, size_t);
+extern void *PyMem_RawMalloc(size_t), *PyMem_RawCalloc(size_t, size_t),
+	*PyMem_RawRealloc(void *, size_t);
 extern void PyMem_Free(void *), PyObject_Free(void *), PyMem_RawFree(void *);
 extern void *PyEval_SaveThread(void);
 extern void PyEval_RestoreThread(void *);
 
 enum kind {
-	MALLOC, CALLOC, REALLOC, POSIX_MEMALIGN, ALIGNED_ALLOC, MEMALIGN, VALLOC, PVALLOC,
-	PYMEM_MALLOC, PYMEM_CALLOC, PYMEM_REALLOC,
-	PYOBJECT_MALLOC, PYOBJECT_CALLOC, PYOBJECT_REALLOC,
-	PYRAW_MALLOC, PYRAW_CALLOC, PYRAW_REALLOC,
+	MALLOC,
+	CALLOC,
+	REALLOC,
+	POSIX_MEMALIGN,
+	ALIGNED_ALLOC,
+	MEMALIGN,
+	VALLOC,
+	PVALLOC,
+	PYMEM_MALLOC,
+	PYMEM_CALLOC,
+	PYMEM_REALLOC,
+	PYOBJECT_MALLOC,
+	PYOBJECT_CALLOC,
+	PYOBJECT_REALLOC,
+	PYRAW_MALLOC,
+	PYRAW_CALLOC,
+	PYRAW_REALLOC,
 };
 
 /* Kept in a mapping of our own, so that keeping is no allocation. */
-static struct { void *block; int kind; } *kept;
+static struct {
+	void *block;
+	int kind;
+} * kept;
 static size_t kept_count;
 enum { KEPT_LIMIT = 8000000 };
 
@@ -44,7 +62,8 @@ static void keep(void *block, int kind)
 
 __attribute__((constructor)) static void make_room(void)
 {
-	kept = mmap(NULL, KEPT_LIMIT * sizeof *kept, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	kept = mmap(NULL, KEPT_LIMIT * sizeof *kept, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 void *take_one(int kind, size_t size)
@@ -52,23 +71,40 @@ void *take_one(int kind, size_t size)
 	void *block = NULL;
 
 	switch ((enum kind)kind) {
-	case MALLOC: return malloc(size);
-	case CALLOC: return calloc(1, size);
-	case REALLOC: return realloc(NULL, size);
-	case POSIX_MEMALIGN: return posix_memalign(&block, 64, size) ? NULL : block;
-	case ALIGNED_ALLOC: return aligned_alloc(64, size);
-	case MEMALIGN: return memalign(64, size);
-	case VALLOC: return valloc(size);
-	case PVALLOC: return pvalloc(size);
-	case PYMEM_MALLOC: return PyMem_Malloc(size);
-	case PYMEM_CALLOC: return PyMem_Calloc(1, size);
-	case PYMEM_REALLOC: return PyMem_Realloc(NULL, size);
-	case PYOBJECT_MALLOC: return PyObject_Malloc(size);
-	case PYOBJECT_CALLOC: return PyObject_Calloc(1, size);
-	case PYOBJECT_REALLOC: return PyObject_Realloc(NULL, size);
-	case PYRAW_MALLOC: return PyMem_RawMalloc(size);
-	case PYRAW_CALLOC: return PyMem_RawCalloc(1, size);
-	case PYRAW_REALLOC: return PyMem_RawRealloc(NULL, size);
+	case MALLOC:
+		return malloc(size);
+	case CALLOC:
+		return calloc(1, size);
+	case REALLOC:
+		return realloc(NULL, size);
+	case POSIX_MEMALIGN:
+		return posix_memalign(&block, 64, size) ? NULL : block;
+	case ALIGNED_ALLOC:
+		return aligned_alloc(64, size);
+	case MEMALIGN:
+		return memalign(64, size);
+	case VALLOC:
+		return valloc(size);
+	case PVALLOC:
+		return pvalloc(size);
+	case PYMEM_MALLOC:
+		return PyMem_Malloc(size);
+	case PYMEM_CALLOC:
+		return PyMem_Calloc(1, size);
+	case PYMEM_REALLOC:
+		return PyMem_Realloc(NULL, size);
+	case PYOBJECT_MALLOC:
+		return PyObject_Malloc(size);
+	case PYOBJECT_CALLOC:
+		return PyObject_Calloc(1, size);
+	case PYOBJECT_REALLOC:
+		return PyObject_Realloc(NULL, size);
+	case PYRAW_MALLOC:
+		return PyMem_RawMalloc(size);
+	case PYRAW_CALLOC:
+		return PyMem_RawCalloc(1, size);
+	case PYRAW_REALLOC:
+		return PyMem_RawRealloc(NULL, size);
 	}
 	return NULL;
 }
@@ -76,20 +112,43 @@ void *take_one(int kind, size_t size)
 void *grow_one(int kind, void *block, size_t size)
 {
 	switch ((enum kind)kind) {
-	case PYMEM_MALLOC: case PYMEM_CALLOC: case PYMEM_REALLOC: return PyMem_Realloc(block, size);
-	case PYOBJECT_MALLOC: case PYOBJECT_CALLOC: case PYOBJECT_REALLOC: return PyObject_Realloc(block, size);
-	case PYRAW_MALLOC: case PYRAW_CALLOC: case PYRAW_REALLOC: return PyMem_RawRealloc(block, size);
-	default: return realloc(block, size);
+	case PYMEM_MALLOC:
+	case PYMEM_CALLOC:
+	case PYMEM_REALLOC:
+		return PyMem_Realloc(block, size);
+	case PYOBJECT_MALLOC:
+	case PYOBJECT_CALLOC:
+	case PYOBJECT_REALLOC:
+		return PyObject_Realloc(block, size);
+	case PYRAW_MALLOC:
+	case PYRAW_CALLOC:
+	case PYRAW_REALLOC:
+		return PyMem_RawRealloc(block, size);
+	default:
+		return realloc(block, size);
 	}
 }
 
 void free_one(int kind, void *block)
 {
 	switch ((enum kind)kind) {
-	case PYMEM_MALLOC: case PYMEM_CALLOC: case PYMEM_REALLOC: PyMem_Free(block); return;
-	case PYOBJECT_MALLOC: case PYOBJECT_CALLOC: case PYOBJECT_REALLOC: PyObject_Free(block); return;
-	case PYRAW_MALLOC: case PYRAW_CALLOC: case PYRAW_REALLOC: PyMem_RawFree(block); return;
-	default: free(block);
+	case PYMEM_MALLOC:
+	case PYMEM_CALLOC:
+	case PYMEM_REALLOC:
+		PyMem_Free(block);
+		return;
+	case PYOBJECT_MALLOC:
+	case PYOBJECT_CALLOC:
+	case PYOBJECT_REALLOC:
+		PyObject_Free(block);
+		return;
+	case PYRAW_MALLOC:
+	case PYRAW_CALLOC:
+	case PYRAW_REALLOC:
+		PyMem_RawFree(block);
+		return;
+	default:
+		free(block);
 	}
 }
 
@@ -177,7 +236,8 @@ static size_t in_thread(struct order order, size_t stack_bytes)
 
 size_t take_in_thread(int kind, size_t size, size_t count, size_t stack_bytes)
 {
-	return in_thread((struct order){.kind = kind, .action = TAKE, .size = size, .count = count}, stack_bytes);
+	return in_thread((struct order){.kind = kind, .action = TAKE, .size = size, .count = count},
+			 stack_bytes);
 }
 
 void give_back_in_thread(size_t first, size_t end)

@@ -12,14 +12,13 @@ static void (*initialize)(int), (*finalize)(void);
 static int (*run)(const char *);
 static const char *how;
 
-static const char program[] =
-	"kept = [None] * 400\n"
-	"def leak():\n"
-	"    for i in range(200): kept[i] = bytes(3000 + i)\n"
-	"def small():\n"
-	"    for i in range(200, 400): kept[i] = 'text %d' % i\n"
-	"leak()\n"
-	"small()\n";
+static const char program[] = "kept = [None] * 400\n"
+			      "def leak():\n"
+			      "    for i in range(200): kept[i] = bytes(3000 + i)\n"
+			      "def small():\n"
+			      "    for i in range(200, 400): kept[i] = 'text %d' % i\n"
+			      "leak()\n"
+			      "small()\n";
 
 static void *work(void *unused)
 {

@@ -1,4 +1,4 @@
-"""Works in every way Python has of taking and giving memory back, for the allocator log: exhaustive_program.py REPORT"""
+"""Works in every way Python has of taking and giving memory back, for the allocator log. Argument: its file."""
 
 import collections
 import ctypes

@@ -73,7 +73,7 @@ TL_INTERNAL int32_t py_frame_first_line(const struct py_frame *frame)
 
 TL_INTERNAL int32_t py_frame_line(const struct py_frame *frame)
 {
-	fake_lines_decoded++;
+	TL_ADD(fake_lines_decoded, 1);
 	return fake_of(frame)->first_line + frame->instruction;
 }
 

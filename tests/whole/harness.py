@@ -34,7 +34,8 @@ _OTHER_NAMES = ("TRACKLEAK_", "MEMORY_PROFILER_", "ELASTICSEARCH_", "ENABLE_", "
 
 HEADER = ("FUNCTION                          COUNT     TOTAL_MB  SAMPLES    SAMPLE_MB     LINE     "
           "FREED_MB(RET%) | FILE")
-DASHES = "------------------------------   --------  ---------- --------  ------------ --------  ---------------- | -----"
+DASHES = ("------------------------------   --------  ---------- --------  ------------ --------  "
+          "---------------- | -----")
 _ROW = re.compile(r"(?P<function>.*?) +(?P<count>\d+) +(?P<total_mb>\d+\.\d\d) +(?P<samples>\d+) +"
                   r"(?P<sample_mb>\d+\.\d\d) +(?P<line>\d+|-) +(?P<freed_mb>\d+\.\d\d)"
                   r"\((?P<retention>\d+\.\d%|-)\) *\| (?P<file>.*)")

@@ -25,7 +25,8 @@ ENDS = {
     "daemon-threads": ("[threading.Thread(target=lambda: [bytes(2000) for _ in iter(int, 1)], daemon=True).start() "
                        "for _ in range(4)]; time.sleep(0.3)", 0),
     "thread-outlives-main": ("threading.Thread(target=lambda: (time.sleep(0.4), leak.append(bytes(3000)))).start()", 0),
-    "SIGTERM-handled": ("signal.signal(signal.SIGTERM, lambda *a: sys.exit(11)); os.kill(os.getpid(), 15); time.sleep(5)", 11),
+    "SIGTERM-handled": ("signal.signal(signal.SIGTERM, lambda *a: sys.exit(11)); os.kill(os.getpid(), 15); "
+                        "time.sleep(5)", 11),
 }
 
 
@@ -76,7 +77,6 @@ def test_killed_at_any_moment_the_last_periodic_dump_is_whole(one_python):
         run.finish().check(-signal.SIGKILL)
         assert run.tables and run.dumps
         assert run.snapshot()["dump"]["number"] >= 1
-        assert not [name for name in os.listdir(run.log_dir) if name.endswith((".part", ".tmp"))] or True
 
 
 def test_a_ctrl_c_reaches_the_program_and_its_message_is_its_own(one_python):
@@ -89,7 +89,8 @@ def test_a_ctrl_c_reaches_the_program_and_its_message_is_its_own(one_python):
 
 def test_the_worker_blocks_every_signal_and_is_named(one_python):
     script = FILL + ("import os\n"
-                     "names = {open('/proc/self/task/%s/comm' % t).read().strip(): t for t in os.listdir('/proc/self/task')}\n"
+                     "names = {open('/proc/self/task/%s/comm' % t).read().strip(): t"
+                     " for t in os.listdir('/proc/self/task')}\n"
                      "status = open('/proc/self/task/%s/status' % names['trackleak']).read()\n"
                      "print([l for l in status.splitlines() if l.startswith('SigBlk')][0].split()[1])\n")
     run = profile(one_python, script).check()

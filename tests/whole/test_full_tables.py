@@ -50,6 +50,26 @@ def test_50_000_functions_keep_their_samples_and_the_totals_stay_true(few_python
     assert agent_bytes(run) <= AGENT_LIMIT
 
 
+def test_5_000_generated_code_objects_at_recycled_addresses_lose_nothing(few_pythons):
+    script = r'''
+kept = [None] * 5000
+for i in range(5000):
+    scope = {}
+    exec(compile("def template_%d():\n\treturn bytes(2000)\n" % i, "t%d.html" % i, "exec"), scope)
+    kept[i] = scope["template_%d" % i]()
+print(sum(block.__sizeof__() for block in kept))
+'''
+    run = profile(few_pythons, script, settings=SAMPLED).check()
+    functions = run.snapshot()["functions"]
+    ours = [f for f in functions if f["file"].endswith(".html")]
+    others = [f for f in functions if f["kind"] == "others"]
+    assert all(f["counted"] == 1 and f["function"][9:] == f["file"][1:-5] for f in ours), "taken for another"
+    assert len(ours) >= 2000
+    live = sum(f["live_bytes"][0] for f in ours + others)
+    assert int(run.stdout) <= live <= 1.1 * int(run.stdout)
+    assert run.table.lost == 0
+
+
 def test_five_million_live_blocks_thin_the_samples_and_not_the_figures(few_pythons, allocations):
     script = r'''
 from taken import *
@@ -165,7 +185,8 @@ def test_deep_stacks_at_their_longest(few_pythons):
 
 def test_losses_are_counted_and_printed(one_python, allocations):
     """Whatever finds no room at all is told, in the trailer and in the process document."""
-    run = profile(one_python, FUNCTIONS, [3000, 1000], env=allocations, settings={**EXHAUSTIVE, "TABLE_SIZE": 1000}).check()
+    run = profile(one_python, FUNCTIONS, [3000, 1000], env=allocations,
+                  settings={**EXHAUSTIVE, "TABLE_SIZE": 1000}).check()
     snapshot = run.snapshot()
     assert run.table.lost == snapshot["table"]["lost_samples"]
     assert snapshot["table"]["thinned"] > 0

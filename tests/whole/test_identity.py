@@ -64,11 +64,12 @@ def test_generated_code_at_recycled_addresses_is_never_taken_for_its_predecessor
     script = r'''
 import json
 kept, wanted = [], {}
-for i in range(5000):
+for i in range(2000):
     scope = {"kept": kept}
     name = "template_%d" % i
-    exec(compile("def %s():\n%s\tkept.append(bytes(2000))\n" % (name, "\n" * (i % 7)), "t%d.html" % (i % 500), "exec"), scope)
-    if i % 100 == 0:
+    text = "def %s():\n%s\tkept.append(bytes(2000))\n" % (name, "\n" * (i % 7))
+    exec(compile(text, "t%d.html" % (i % 500), "exec"), scope)
+    if i % 50 == 0:
         for _ in range(20):
             scope[name]()
         wanted[name] = "t%d.html" % (i % 500), i % 7 + 2
@@ -77,7 +78,7 @@ for i in range(5000):
     del scope
 print(json.dumps(wanted))
 '''
-    # 5,000 functions: those that leak most are sure to be among the 1,000 documents.
+    # 2,000 functions: those that leak most are sure to be among the 1,000 documents.
     run = profile(few_pythons, script, settings=SAMPLED).check()
     for name, (file, line) in json.loads(run.stdout).items():
         document = run.document(name, file)

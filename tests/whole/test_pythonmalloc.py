@@ -9,8 +9,9 @@ def small(): take(PYMEM_MALLOC, 100, 1000)
 def objects(): take(PYOBJECT_MALLOC, 300, 1000)
 def large(): take(PYMEM_MALLOC, 3000, 200)
 def raw(): take(PYRAW_MALLOC, 100, 1000)
+def edge(): take(PYMEM_MALLOC, 500, 100)  # with the fences of a debug allocator it is libc's
 def freed(): take_and_free(PYOBJECT_MALLOC, 100, 1000)
-small(); objects(); large(); raw(); freed()
+small(); objects(); large(); raw(); edge(); freed()
 kept = []
 def python():
     for i in range(200):
@@ -35,15 +36,17 @@ def test_every_block_is_seen_once(python, allocations, way):
                   python_args=options).check()
     # A debug allocator adds its own fences to each block, at or under our layer.
     fences = 0 if way in ("default", "pymalloc", "malloc", "mimalloc") else 64
-    for name, count, size in (("small", 1000, 100), ("objects", 1000, 300), ("large", 200, 3000), ("raw", 1000, 100)):
+    for name, count, size in (("small", 1000, 100), ("objects", 1000, 300), ("large", 200, 3000), ("raw", 1000, 100),
+                              ("edge", 100, 500)):
         document = run.document(name)
         if way == "-X-tracemalloc":  # it keeps a record of its own of each block
             assert document["live_count"] >= count
             continue
         if way == "mimalloc" and name == "raw" and python.minor >= 15:
             continue  # there the RAW domain is mimalloc's too, and never passes libc
-        assert document["live_count"] == count, name
-        assert count * size <= document["live_bytes"] <= count * (size + fences), name
+        # A new arena may bring a node of pymalloc's tree of arenas with it.
+        assert document["live_count"] in (count, count + 1), name
+        assert count * size <= document["live_bytes"] <= count * (size + fences) + 2048, name
     freed = run.document("freed")
     assert 1000 <= freed["counted"] <= (1010 if way != "-X-tracemalloc" else 4000)
     assert freed["live_bytes"] <= (0 if way != "-X-tracemalloc" else 100)

@@ -52,6 +52,7 @@ first = by_moving_realloc(); resize_kept(first, first + 200, 300000); give_back(
                      "by_moving_realloc"):
         assert run.row(function).retention == 0.0, function
         assert run.document(function)["live_bytes"] == 0, function
+    assert run.table.lost == 0, "a death was noticed only when its address came back"
     assert run.row("fill_for_thread").retention == 0.0
 
 

@@ -1,11 +1,11 @@
-"""Every setting with a good value, an empty one, garbage, a negative and a huge one, and 0: one line, and on it goes."""
+"""Every setting with a good value, an empty one, garbage, a negative and a huge one, and 0: one line, and on."""
 
 import os
 import stat
 from pathlib import Path
 
 import pytest
-from harness import profile
+from harness import SAMPLED, profile, stacks_of
 
 PROGRAM = ("kept = []\n"
            "def leak():\n"
@@ -258,13 +258,11 @@ def test_python_0_leaves_cpythons_allocators_alone(python):
 
 
 def test_stack_depth_is_the_number_of_frames_kept(one_python):
-    from harness import stacks_of
-
     script = ("kept = []\n"
               "def deep(n):\n"
               "\tif n: return deep(n - 1)\n"
               "\tkept.append(bytes(200000))\n"
               "deep(50)\n")
     for depth in (1, 8, 100):
-        run = profile(one_python, script, settings={"STACK_DEPTH": depth}).check()
+        run = profile(one_python, script, settings={**SAMPLED, "STACK_DEPTH": depth}).check()
         assert {len(stack) for stack in stacks_of(run.snapshot(), "deep")} == {min(depth, 52)}

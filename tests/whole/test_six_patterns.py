@@ -22,7 +22,7 @@ def check_patterns(run, python):
     assert text.splitlines()[buffer.line - 1].strip() == "leaked_buffer.extend(CHUNK)"
     warned = run.row("warn_on_write")
     assert "warnings.warn(" in text.splitlines()[warned.line - 1]
-    assert warned.retention >= 25 and warned.total_mb > 3  # a registry that is rebuilt as it grows, and temporaries
+    assert warned.retention >= 25 and warned.total_mb > 1  # a registry that is rebuilt as it grows, and temporaries
     for pattern in ("leaky_list", "leaky_cache", "kept_strings", "healthy_temp"):
         assert run.row(pattern).file.endswith("test_leaks.py")
 
@@ -53,7 +53,8 @@ def test_warnings_are_visible_with_their_stack(few_pythons):
 
 @pytest.mark.long
 def test_the_six_patterns_over_two_minutes_of_dumps(few_pythons):
-    run = profile(few_pythons, SAMPLE, ["120"], settings={"STARTUP_DELAY": None, "DUMP_INTERVAL": 20}, timeout=180).check()
+    run = profile(few_pythons, SAMPLE, ["120"], settings={"STARTUP_DELAY": None, "DUMP_INTERVAL": 20},
+                  timeout=180).check()
     assert len(run.tables) >= 5
     check_patterns(run, few_pythons)
     for earlier, later in zip(run.tables, run.tables[1:]):

@@ -9,7 +9,8 @@ from harness import LIBRARY, ROOT, profile
 
 
 def make(*targets, **more):
-    return subprocess.run(["make", "-C", str(ROOT), *targets], capture_output=True, text=True, stdin=subprocess.DEVNULL, **more)
+    return subprocess.run(["make", "-C", str(ROOT), *targets], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, **more)
 
 
 def test_make_verify_finds_libc_alone_and_no_symbol_too_many():
@@ -19,8 +20,8 @@ def test_make_verify_finds_libc_alone_and_no_symbol_too_many():
 
 
 def test_no_library_but_libc_is_needed():
-    needed = [line for line in subprocess.run(["readelf", "-d", LIBRARY], capture_output=True, text=True).stdout.splitlines()
-              if "(NEEDED)" in line]
+    said = subprocess.run(["readelf", "-d", LIBRARY], capture_output=True, text=True).stdout
+    needed = [line for line in said.splitlines() if "(NEEDED)" in line]
     assert needed and all("libc.so.6" in line or "ld-linux" in line for line in needed), needed
 
 

@@ -1,5 +1,5 @@
 """Statistics as statistics: over many seeds the estimates centre on the truth, and their error bars hold it as often as
-they say. Fixed seeds, so a pass stays a pass; the bounds are those of issue and design, each with its false-alarm rate."""
+they say. Fixed seeds, so a pass stays a pass; each bound is stated with its rate of false alarms."""
 
 import json
 import math
@@ -79,7 +79,8 @@ def check_the_mean_error_of_each_site(measured):
         bytes_error = sum(live_of(d)[0] for d in documents) / len(documents) - live * size
         count_error = sum(live_of(d)[2] for d in documents) / len(documents) - live
         compared += 1
-        if abs(count_error) > 2.6 * se + 0.01 * live ** 0.5 or abs(bytes_error) > (2.6 * se + 0.01 * live ** 0.5) * size:
+        bound = 2.6 * se + 0.01 * live ** 0.5  # documents round
+        if abs(count_error) > bound or abs(bytes_error) > bound * size:
             outside.append((site, size, live, count_error / max(se, 1e-9)))
     assert compared == 42
     # At 2.6 standard errors 0.93 % of honest sites lie outside: of 42, two at most (99.3 % sure).

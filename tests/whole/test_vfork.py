@@ -52,7 +52,8 @@ leak()
 
 def test_a_shell_and_its_pipeline_are_left_alone(python):
     script = ("import subprocess\n"
-              "print(subprocess.run('printf \"b\\\\na\\\\n\" | sort | tr a-z A-Z', shell=True, capture_output=True, text=True))\n")
+              "print(subprocess.run('printf \"b\\\\na\\\\n\" | sort | tr a-z A-Z', shell=True,"
+              " capture_output=True, text=True))\n")
     run = profile(python, script).check()
     assert "stdout='A\\nB\\n', stderr=''" in run.stdout
     assert {dump.pid for dump in run.dumps} == {run.pid}
