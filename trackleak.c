@@ -37,6 +37,7 @@
 #include "src/profile/stacks.c"
 #include "src/profile/sites.c"
 #include "src/profile/live_blocks.c"
+#include "src/profile/leaf_memo.c"
 #include "src/profile/maps.c"
 #include "src/profile/recorder.c"
 

@@ -119,8 +119,7 @@ TL_INTERNAL void hook_events_born(const void *block, size_t size, enum live_laye
 	    !recorder_is_open() || !hook_events_insert((uintptr_t)block))
 		return;
 
-	struct recorder_place place = recorder_find_place(layer, caller, false);
-	struct line_figures line = sites_copy_line(place.line);
+	struct line_figures line = sites_copy_line(recorder_find_line(layer, caller));
 	const struct function *function = names_function(sites_copy_life(line.site).function);
 
 	if (function->kind == FUNCTION_NATIVE && function->name == 0)

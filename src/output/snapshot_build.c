@@ -265,6 +265,9 @@ static void snapshot_settle_figures(struct site_figures *figures)
 {
 	double seen = figures->live_bytes.value + figures->freed_bytes;
 
+	/* A growth that stands for several (live_blocks.c) has a size that none of them had. */
+	if (figures->freed_sample_bytes > figures->sample_bytes)
+		figures->freed_sample_bytes = figures->sample_bytes;
 	figures->count.se = math_sqrt(figures->count.se);
 	figures->total_bytes.se = math_sqrt(figures->total_bytes.se);
 	figures->live_bytes.se = math_sqrt(figures->live_bytes.se);
@@ -303,7 +306,7 @@ static struct snapshot_site *snapshot_row_of(struct snapshot_work *work, uint32_
 	row->peak_live_bytes = life.peak_live > 0 ? (double)life.peak_live : 0;
 	row->last_free_s = life.last_free == 0
 				   ? (double)__builtin_nanf("")
-				   : (double)(work->now - (life.last_free - 1)) / CLOCK_TICKS_PER_S;
+				   : snapshot_seconds_since(work, life.last_free - 1);
 	memcpy(row->lifetimes, life.lifetimes, sizeof(row->lifetimes));
 	return row;
 }

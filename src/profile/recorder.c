@@ -5,6 +5,7 @@
 #include "../base/pages.h"
 #include "../process/config.h"
 #include "../process/py_frame.h"
+#include "leaf_memo.h"
 #include "names.h"
 #include "sampler.h"
 #include "sites.h"
@@ -44,6 +45,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 		recorder.open_ns = recorder.start_ns;
 	recorder.losses = (struct recorder_losses){0};
 	live_blocks_reset_in_child();
+	leaf_memo_reset_in_child();
 	maps_reset_in_child();
 	sites_reset_in_child();
 	stacks_reset_in_child();
@@ -54,6 +56,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 TL_INTERNAL void recorder_lock_all(void)
 {
 	sampler_before_fork();
+	leaf_memo_lock_all();
 	maps_lock_all();
 	live_blocks_lock_all();
 	sites_lock_all();
@@ -68,6 +71,7 @@ TL_INTERNAL void recorder_unlock_all(void)
 	sites_unlock_all();
 	live_blocks_unlock_all();
 	maps_unlock_all();
+	leaf_memo_unlock_all();
 }
 
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno)
@@ -140,29 +144,45 @@ static uint32_t recorder_line_of(const struct py_frame *frame)
 	return (uint32_t)line;
 }
 
-TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller,
-						      bool with_stack)
+/* The line to blame, by the innermost frame alone. */
+TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *caller)
 {
-	struct py_frame frames[RECORDER_DEEPEST];
-	struct recorder_place place = {.stack = STACKS_ROOT};
-	bool is_deeper = false;
 	void *state = py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
-	size_t depth =
-		py_frame_walk(state, frames, with_stack ? config.stack_depth : 1, &is_deeper);
+	struct py_frame frame;
+	bool is_deeper;
+	uint32_t line;
+
+	if (py_frame_walk(state, &frame, 1, &is_deeper) == 0)
+		return sites_line(names_function_of_address((uintptr_t)caller), 0);
+	if (TL_MOSTLY(leaf_memo_find(&frame, &line)))
+		return line;
+	line = sites_line(names_function_of_frame(&frame), recorder_line_of(&frame));
+	leaf_memo_remember(&frame, line);
+	return line;
+}
+
+/* The line to blame (sites.h), and the stack that leads there (stacks.h). */
+struct recorder_place {
+	uint32_t line, stack;
+};
+
+static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, const void *caller)
+{
+	void *state = py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
+	struct recorder_place place = {.stack = STACKS_ROOT};
+	struct py_frame frames[RECORDER_DEEPEST];
+	bool is_deeper;
+	size_t depth = py_frame_walk(state, frames, config.stack_depth, &is_deeper);
 	uint32_t function = 0, line = 0;
 
 	if (depth == 0) {
 		function = names_function_of_address((uintptr_t)caller);
-		place.line = sites_line(function, 0);
-		if (with_stack)
-			place.stack = stacks_push(STACKS_ROOT, function, 0);
-		return place;
+		place.stack = stacks_push(STACKS_ROOT, function, 0);
 	}
 	for (size_t i = depth; i-- > 0;) {
 		function = names_function_of_frame(&frames[i]);
 		line = recorder_line_of(&frames[i]);
-		if (with_stack)
-			place.stack = stacks_push(place.stack, function, line);
+		place.stack = stacks_push(place.stack, function, line);
 	}
 	place.line = sites_line(function, line);
 	return place;
@@ -178,27 +198,15 @@ static struct site_sample recorder_sample(const struct live_block *block)
 	};
 }
 
-TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth)
+static TL_COLD void recorder_sampled(struct thread *thread, const struct recorder_birth *birth,
+				     bool is_counted)
 {
 	struct live_block replaced[LIVE_ENTRIES_PER_BLOCK];
 	size_t replaced_count = 0;
-	bool is_counted = birth->size >= sampler_min_size;
-	bool is_count_hit = is_counted && sampler_count_hit(thread);
-	bool is_sample = is_count_hit || birth->is_byte_hit;
-
-	/* A realloc charges its whole size: what it really grew by decides whether the hit is the
-	 * growth's. */
-	if (is_sample && !is_count_hit && birth->size < birth->charged)
-		is_sample = sampler_accepts_growth(thread, birth->size, birth->charged);
-	if (birth->size == 0 || (!is_counted && !is_sample) || !recorder_is_open())
-		return;
-
-	struct recorder_place place = recorder_find_place(birth->layer, birth->caller, is_sample);
+	struct recorder_place place = recorder_find_place(birth->layer, birth->caller);
 
 	if (is_counted)
 		sites_count(place.line, birth->size);
-	if (!is_sample)
-		return;
 
 	struct live_block block = {
 		.address = (uintptr_t)birth->block,
@@ -224,8 +232,28 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 	}
 }
 
+TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth)
+{
+	bool is_counted = birth->size >= sampler_min_size;
+	bool is_count_hit = is_counted && sampler_count_hit(thread);
+	bool is_sample = is_count_hit || birth->is_byte_hit;
+
+	/* A realloc charges its whole size: what it really grew by decides whether the hit is the
+	 * growth's. */
+	if (is_sample && !is_count_hit && birth->size < birth->charged)
+		is_sample = sampler_accepts_growth(thread, birth->size, birth->charged);
+	if (birth->size == 0 || (!is_counted && !is_sample) || !recorder_is_open())
+		return;
+
+	if (!is_sample) {
+		sites_count(recorder_find_line(birth->layer, birth->caller), birth->size);
+		return;
+	}
+	recorder_sampled(thread, birth, is_counted);
+}
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held)
 {
+	leaf_memo_freed(block);
 	return live_blocks_take(block, layer, held);
 }
 
@@ -329,7 +357,7 @@ TL_INTERNAL void recorder_mapped(uintptr_t start, size_t bytes, bool is_arena, c
 		if (!recorder_is_open())
 			return;
 
-		struct recorder_place place = recorder_find_place(LIVE_LIBC, caller, true);
+		struct recorder_place place = recorder_find_place(LIVE_LIBC, caller);
 		struct site_sample sample = {
 			.size = bytes, .probability = 1, .is_small = bytes < sampler_min_size};
 

@@ -30,13 +30,9 @@ TL_INTERNAL void recorder_unlock_all(void);
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno);
 TL_INTERNAL void recorder_leave(struct thread *thread, int saved_errno);
 
-/* Where an allocation is made: the line that is blamed (sites.h), and with `with_stack` the stack
- * that leads there (stacks.h). `caller` is blamed where there is no Python frame. */
-struct recorder_place {
-	uint32_t line, stack;
-};
-TL_INTERNAL struct recorder_place recorder_find_place(enum live_layer layer, const void *caller,
-						      bool with_stack);
+/* The line that is blamed for an allocation made now (a number of sites.h): the innermost Python
+ * frame's, or where there is none, the calling place `caller`. */
+TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *caller);
 
 /* A block was handed out. `charged`: bytes that the hook took from the countdown for it (size, or
  * more for a realloc). `caller`: return address of the allocation function, blamed where there is

@@ -1,4 +1,4 @@
-/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c profile/maps.c profile/recorder.c output/snapshot_build.c */
+/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c profile/leaf_memo.c profile/maps.c profile/recorder.c output/snapshot_build.c */
 
 /* The estimates as statistics: whole profiles under many seeds, from the countdown to the snapshot, against the truth
  * that the program knows.
@@ -14,7 +14,6 @@
 #include <stdio.h>
 
 #define MOST_KINDS 64
-#define RUNS       200
 
 /* The program under profile: a function for each kind of allocation. */
 struct kind {
@@ -29,18 +28,19 @@ struct kind {
 
 /* What the program holds in the end, and what a perfect sampler would make of it. */
 struct truth {
-	double value[4]; /* in the order of enum figure */
+	double value[4];   /* in the order of enum figure */
 	double squares[2]; /* sum over parts of k^2 / p, for Kish's effective number of samples */
-	double share_sum;   /* sum of p */
+	double share_sum;  /* sum of p */
 	double parts;
 };
 
 enum figure { LIVE_BYTES, LIVE_COUNT, TOTAL_BYTES, TOTAL_COUNT, FIGURES };
 
 struct tally {
-	double errors[FIGURES], squares[FIGURES]; /* of estimate minus truth: sum, and sum of squares */
-	double variances[FIGURES];		  /* sum of the stated ones */
-	unsigned holds[FIGURES];		  /* how often the 95 % interval held the truth */
+	double errors[FIGURES],
+		squares[FIGURES];  /* of estimate minus truth: sum, and sum of squares */
+	double variances[FIGURES]; /* sum of the stated ones */
+	unsigned holds[FIGURES];   /* how often the 95 % interval held the truth */
 };
 
 static unsigned all_intervals[2], all_holds[2]; /* of live bytes and counts, over all tests */
@@ -49,8 +49,9 @@ static struct kind kinds[MOST_KINDS];
 static struct truth truths[MOST_KINDS];
 static struct tally tallies[MOST_KINDS];
 static size_t kind_count;
+static unsigned runs; /* how many profiles the tallies are of */
 static uintptr_t next_address;
-static uint64_t shape[2];	   /* chance of the program, apart from the sampler's */
+static uint64_t shape[2];          /* chance of the program, apart from the sampler's */
 static void (*now_and_then)(void); /* what else happens while the program runs */
 
 static struct kind *add_kind(size_t low, size_t high, size_t count, enum live_layer layer)
@@ -103,7 +104,8 @@ static void program_free(enum live_layer layer, uintptr_t block)
 		recorder_died(held, recorder_take((void *)block, layer, held));
 }
 
-static void program_realloc(enum live_layer layer, uintptr_t old, size_t from, uintptr_t new, size_t to)
+static void program_realloc(enum live_layer layer, uintptr_t old, size_t from, uintptr_t new,
+			    size_t to)
 {
 	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
 	bool is_byte_hit;
@@ -144,7 +146,8 @@ static size_t draw_size(const struct kind *kind)
 	if (kind->low == kind->high)
 		return kind->low;
 	/* Log-uniform: as many doublings, and a part of one, as chance says. */
-	for (double left = random_unit(shape) * math_log((double)kind->high / size) / math_log(2); left > 0; left--)
+	for (double left = random_unit(shape) * math_log((double)kind->high / size) / math_log(2);
+	     left > 0; left--)
 		size *= left >= 1 ? 2 : 1 + left;
 	return size < (double)kind->high ? (size_t)size : kind->high;
 }
@@ -197,7 +200,8 @@ static void run_kind(const struct kind *kind, struct truth *truth)
 		truth->value[TOTAL_COUNT] += 1 + kind->growths;
 		if (i % 3 != 0) {
 			for (unsigned part = 0; part <= kind->growths; part++)
-				truth_add(truth, first, (double)first * (is_cut ? 0.75 : 1), part > 0);
+				truth_add(truth, first, (double)first * (is_cut ? 0.75 : 1),
+					  part > 0);
 			continue;
 		}
 		if (*slot != 0)
@@ -242,10 +246,12 @@ static void judge_profile(void)
 	snapshot_release(snapshot);
 }
 
-static void run_profiles(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size)
+static void run_profiles(unsigned seeds, uint64_t sample_rate, uint64_t sample_bytes,
+			 uint64_t min_size)
 {
 	memset(tallies, 0, sizeof(tallies));
-	for (uint64_t seed = 1; seed <= RUNS; seed++) {
+	runs = seeds;
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		recorder_restart_in_child();
 		sampler_start(sample_rate, sample_bytes, min_size, seed);
 		thread_self = (struct thread){0};
@@ -261,14 +267,14 @@ static void run_profiles(uint64_t sample_rate, uint64_t sample_bytes, uint64_t m
 /* The mean error of the runs, in its standard errors; 0 where every run was exact. */
 static double mean_error(size_t k, enum figure figure)
 {
-	double mean = tallies[k].errors[figure] / RUNS;
-	double variance = tallies[k].squares[figure] / RUNS - mean * mean;
+	double mean = tallies[k].errors[figure] / runs;
+	double variance = tallies[k].squares[figure] / runs - mean * mean;
 
 	if (variance <= 0) {
 		assert_true(mean == 0);
 		return 0;
 	}
-	return mean / math_sqrt(variance / RUNS);
+	return mean / math_sqrt(variance / runs);
 }
 
 /* Of each kind the mean error lies within 2.6 standard errors of zero; by chance one kind in 107 does not, so of about
@@ -283,13 +289,14 @@ static void check_bias(enum figure figure)
 		double z = mean_error(k, figure);
 
 		if (z < -4.5 || z > 4.5)
-			fail_msg("%s, figure %d: mean error is %.2f standard errors", kinds[k].name, figure, z);
+			fail_msg("%s, figure %d: mean error is %.2f standard errors", kinds[k].name,
+				 figure, z);
 		beyond += z < -2.6 || z > 2.6;
 		sum += z;
 		kinds_judged += z != 0;
 	}
-	print_message("figure %d: %u of %.0f kinds beyond 2.6, all together %.2f\n", figure, beyond, kinds_judged,
-		      sum / math_sqrt(kinds_judged));
+	print_message("figure %d: %u of %.0f kinds beyond 2.6, all together %.2f\n", figure, beyond,
+		      kinds_judged, sum / math_sqrt(kinds_judged));
 	assert_true(kinds_judged > 0);
 	assert_in_range(beyond, 0, 4);
 	assert_true(sum * sum <= 3.5 * 3.5 * kinds_judged);
@@ -306,7 +313,8 @@ static void check_variance(enum figure figure)
 			kinds_judged++;
 		}
 	}
-	print_message("figure %d: stated variance is %.3f of the true one\n", figure, ratio_sum / kinds_judged);
+	print_message("figure %d: stated variance is %.3f of the true one\n", figure,
+		      ratio_sum / kinds_judged);
 	assert_true(ratio_sum > 0.93 * kinds_judged && ratio_sum < 1.07 * kinds_judged);
 }
 
@@ -332,7 +340,7 @@ static void pool_intervals(enum figure figure, unsigned *intervals, unsigned *ho
 		if (effective_samples(&truths[k], figure) < 10 ||
 		    truths[k].share_sum >= 0.9 * truths[k].parts)
 			continue;
-		*intervals += RUNS;
+		*intervals += runs;
 		*holds += tallies[k].holds[figure];
 	}
 }
@@ -349,7 +357,8 @@ static void check_live(void)
 /* `expected` samples will be alive in the end. */
 static struct kind *add_kind_of(size_t size, double expected, enum live_layer layer)
 {
-	return add_kind(size, size, (size_t)(1.5 * expected / sampler_probability(0, size)) + 1, layer);
+	return add_kind(size, size, (size_t)(1.5 * expected / sampler_probability(0, size)) + 1,
+			layer);
 }
 
 static int start(void **state)
@@ -385,7 +394,7 @@ static void are_true_on_the_average_from_16_bytes_to_1_mb_in_both_layers(void **
 			add_kind_of(libc[i], expected, LIVE_LIBC);
 	}
 	add_kind_of(1048576, 100, LIVE_LIBC);
-	run_profiles(50, 131072, 500);
+	run_profiles(200, 50, 131072, 500);
 
 	check_live();
 	assert_true(all_intervals[LIVE_BYTES] >= 5000);
@@ -395,7 +404,8 @@ static void are_true_on_the_average_from_16_bytes_to_1_mb_in_both_layers(void **
 	check_bias(TOTAL_COUNT);
 	for (size_t k = 0; k < kind_count; k++) {
 		if (kinds[k].low >= 500) /* counted one by one */
-			assert_true(tallies[k].squares[TOTAL_BYTES] == 0 && tallies[k].squares[TOTAL_COUNT] == 0);
+			assert_true(tallies[k].squares[TOTAL_BYTES] == 0 &&
+				    tallies[k].squares[TOTAL_COUNT] == 0);
 	}
 }
 
@@ -410,7 +420,7 @@ static void are_true_where_one_line_allocates_many_sizes(void **state)
 	add_kind(5000, 100000, 300, LIVE_LIBC);
 	add_kind(20000, 200000, 200, LIVE_LIBC);
 	add_kind(500, 1048576, 2000, LIVE_LIBC);
-	run_profiles(50, 131072, 500);
+	run_profiles(100, 50, 131072, 500);
 
 	check_live();
 }
@@ -428,7 +438,7 @@ static void are_true_of_blocks_that_grow_and_shrink_by_realloc(void **state)
 			kinds[kind_count - 1].is_cut_in_end = cut;
 		}
 	}
-	run_profiles(50, 131072, 500);
+	run_profiles(100, 50, 131072, 500);
 
 	check_live();
 }
@@ -439,7 +449,7 @@ static void are_true_of_a_block_that_grew_more_often_than_it_has_entries(void **
 	add_kind(30000, 30000, 60, LIVE_LIBC)->growths = 60;
 	add_kind(60000, 60000, 60, LIVE_LIBC)->growths = 40;
 	add_kind(100000, 100000, 60, LIVE_LIBC)->growths = 100;
-	run_profiles(50, 131072, 500);
+	run_profiles(100, 50, 131072, 500);
 
 	check_live();
 }
@@ -460,7 +470,7 @@ static void stay_true_while_the_level_rises(void **state)
 			add_kind_of(sizes[i], expected, sizes[i] < 512 ? LIVE_PYTHON : LIVE_LIBC);
 	}
 	now_and_then = raise_now_and_then;
-	run_profiles(50, 131072, 500);
+	run_profiles(100, 50, 131072, 500);
 
 	assert_in_range(sampler_level(), 2, 4);
 	check_live();
@@ -476,7 +486,7 @@ static void stay_true_when_a_small_table_is_thinned(void **state)
 		for (size_t i = expected > 150; i < TL_COUNT_OF(sizes); i++)
 			add_kind_of(sizes[i], expected, sizes[i] < 512 ? LIVE_PYTHON : LIVE_LIBC);
 	}
-	run_profiles(50, 131072, 500);
+	run_profiles(100, 50, 131072, 500);
 
 	assert_true(live_blocks_thinned() > 0);
 	check_live();
@@ -490,7 +500,7 @@ static void are_exact_when_every_allocation_is_a_sample(void **state)
 	add_kind(1, 100000, 2000, LIVE_LIBC);
 	add_kind(1000, 1000, 100, LIVE_LIBC)->growths = 40;
 	add_kind(999, 999, 100, LIVE_LIBC)->growths = 3;
-	run_profiles(1, 131072, 1);
+	run_profiles(20, 1, 131072, 1);
 
 	for (size_t k = 0; k < kind_count; k++) {
 		for (enum figure figure = 0; figure < FIGURES; figure++) {
@@ -513,10 +523,12 @@ static void have_intervals_that_hold_as_often_as_they_say(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(are_true_on_the_average_from_16_bytes_to_1_mb_in_both_layers, forget),
+		cmocka_unit_test_setup(are_true_on_the_average_from_16_bytes_to_1_mb_in_both_layers,
+				       forget),
 		cmocka_unit_test_setup(are_true_where_one_line_allocates_many_sizes, forget),
 		cmocka_unit_test_setup(are_true_of_blocks_that_grow_and_shrink_by_realloc, forget),
-		cmocka_unit_test_setup(are_true_of_a_block_that_grew_more_often_than_it_has_entries, forget),
+		cmocka_unit_test_setup(are_true_of_a_block_that_grew_more_often_than_it_has_entries,
+				       forget),
 		cmocka_unit_test_setup(stay_true_while_the_level_rises, forget),
 		cmocka_unit_test_setup(stay_true_when_a_small_table_is_thinned, forget),
 		cmocka_unit_test_setup(are_exact_when_every_allocation_is_a_sample, forget),

@@ -165,8 +165,9 @@ static void shows_a_number_only_with_what_belongs_to_it(void **state)
 			uint32_t number = intern_find(&set, key);
 
 			if (number != INTERN_NONE)
-				assert_int_equal(__atomic_load_n(&meanings[number], __ATOMIC_RELAXED),
-						 key * 3);
+				assert_int_equal(
+					__atomic_load_n(&meanings[number], __ATOMIC_RELAXED),
+					key * 3);
 		}
 	}
 	for (int i = 0; i < 3; i++)

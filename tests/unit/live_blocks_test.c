@@ -210,9 +210,8 @@ static void growths_beyond_the_last_entry_keep_estimate_and_variance(void **stat
 	(void)state;
 	random_seed(random, 1, 1);
 	for (uint64_t i = 0; i < 500; i++) {
-		struct live_block growth =
-			growth_at(0x5000, 1000 + random_bits(random) % 100000,
-				  0.01 + 0.99 * random_unit(random), 1);
+		struct live_block growth = growth_at(0x5000, 1000 + random_bits(random) % 100000,
+						     0.01 + 0.99 * random_unit(random), 1);
 
 		growth.stack = (uint32_t)i;
 		assert_int_equal(insert(&growth), TL_OK);
@@ -578,8 +577,8 @@ static void threads_keep_their_blocks_while_reports_look_on(void **state)
 	(void)state;
 	use_table(200000);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(
-			pthread_create(&threads[i], NULL, hold_and_let_go, &numbers[i]), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL, hold_and_let_go, &numbers[i]),
+				 0);
 	for (int i = 0; i < 20; i++) {
 		assert_in_range(count_all(), 0, 3 * 64);
 		live_blocks_lock_all();
@@ -607,8 +606,7 @@ int main(void)
 		cmocka_unit_test_setup(growths_beyond_the_last_entry_keep_estimate_and_variance,
 				       small_table),
 		cmocka_unit_test_setup(
-			growths_of_different_lines_that_join_stay_true_on_the_average,
-			small_table),
+			growths_of_different_lines_that_join_stay_true_on_the_average, small_table),
 		cmocka_unit_test_setup(holds_what_a_naive_list_does, small_table),
 		cmocka_unit_test_setup(
 			the_filter_knows_the_page_of_every_live_block_and_forgets_the_dead,

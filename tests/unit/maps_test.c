@@ -338,8 +338,8 @@ int main(void)
 		cmocka_unit_test_setup(more_pieces_than_there_is_room_for_are_cut_all_the_same,
 				       forget),
 		cmocka_unit_test_setup(copies_come_in_parts, forget),
-		cmocka_unit_test_setup(
-			when_full_new_maps_are_lost_and_counted_and_the_known_stay, forget),
+		cmocka_unit_test_setup(when_full_new_maps_are_lost_and_counted_and_the_known_stay,
+				       forget),
 		cmocka_unit_test_setup(a_forked_child_keeps_the_arenas_and_forgets_the_rest,
 				       forget),
 	};

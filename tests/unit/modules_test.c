@@ -197,14 +197,12 @@ static void there_is_no_range_of_an_address_in_no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-			names_the_file_and_the_offset_of_an_address_as_the_loader_does),
+		cmocka_unit_test(names_the_file_and_the_offset_of_an_address_as_the_loader_does),
 		cmocka_unit_test(finds_code_and_data_of_the_program),
 		cmocka_unit_test(an_address_in_no_file_stays_itself),
 		cmocka_unit_test(nothing_asked_is_nothing_done),
 		cmocka_unit_test(maps_of_a_file_may_be_unreadable),
-		cmocka_unit_test(
-			in_a_program_of_fixed_addresses_an_offset_is_the_address_itself),
+		cmocka_unit_test(in_a_program_of_fixed_addresses_an_offset_is_the_address_itself),
 		cmocka_unit_test(names_of_any_length_are_cut_and_do_not_confuse),
 		cmocka_unit_test(the_range_of_a_file_spans_all_its_mappings),
 		cmocka_unit_test(there_is_no_range_of_an_address_in_no_file),

@@ -229,8 +229,7 @@ static void threads_agree_while_natives_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_function_is_known_by_its_contents_not_its_address,
-				       forget),
+		cmocka_unit_test_setup(a_function_is_known_by_its_contents_not_its_address, forget),
 		cmocka_unit_test_setup(functions_of_one_name_differ_by_file_and_by_first_line,
 				       forget),
 		cmocka_unit_test_setup(an_empty_name_is_a_name, forget),
@@ -241,8 +240,7 @@ int main(void)
 			a_calling_place_in_no_file_has_a_question_mark_and_its_address, forget),
 		cmocka_unit_test_setup(any_number_of_calling_places_get_their_names_once, forget),
 		cmocka_unit_test_setup(
-			when_the_functions_are_full_the_known_stay_and_new_ones_are_others,
-			forget),
+			when_the_functions_are_full_the_known_stay_and_new_ones_are_others, forget),
 		cmocka_unit_test_setup(when_there_is_no_room_for_a_name_its_function_is_others,
 				       forget),
 		cmocka_unit_test_setup(a_forked_child_starts_empty, forget),

@@ -21,8 +21,8 @@
 static void sees_memory_come_and_go_and_keeps_the_peak(void **state)
 {
 	struct proc_memory before = proc_memory_read(), with, after;
-	char *memory = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			    -1, 0);
+	char *memory =
+		mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
 	memset(memory, 1, 64 * MIB);

