@@ -18,6 +18,7 @@
 #include "../output/event_log.h"
 #include "../output/log_file.h"
 #include "../output/log_folder.h"
+#include "../output/snapshot_json.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
@@ -44,7 +45,7 @@ static struct {
 	bool is_active;
 	bool python_is_up; /* Py_IsInitialized when we last looked */
 	bool python_has_ended;
-	bool has_begun;      /* no forked child, or one that has a worker of its own */
+	bool has_begun; /* no forked child, or one that has a worker of its own */
 	bool has_tried_exec;
 	bool is_over;  /* the last dump is written */
 	bool was_busy; /* of the forking thread */
@@ -170,7 +171,7 @@ TL_INTERNAL bool lifecycle_start(void)
 	}
 	lifecycle.pid = getpid();
 	reports_start();
-	if (!is_silent)
+	if (!is_silent && !snapshot_json_is_there())
 		lifecycle_print_banner();
 	(void)at_quick_exit(lifecycle_quick_exit); /* where it has no room, quick_exit is unseen */
 	pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent,

@@ -29,7 +29,7 @@ TL_INTERNAL void reports_start(void)
 	proc_program_name(reports.program, sizeof(reports.program));
 	reports.identity = (struct snapshot_identity){
 		.pid = (uint32_t)getpid(),
-		.process_start = proc_start_time(),
+		.process_start = proc_start_time((uint64_t)getpid()),
 		.hostname = reports.hostname,
 		.program = reports.program,
 		.python_version = py_layout.version != NULL ? py_layout.version : "",

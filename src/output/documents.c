@@ -66,7 +66,8 @@ static void documents_put_time(struct text *text, const char *name, double epoch
 	documents_field(text, name);
 	text_put_char(text, '"');
 	text_put_iso_time(text, seconds);
-	text->length--; /* the Z comes last */
+	if (!text->cut)
+		text->length--; /* the Z comes last */
 	text_put_char(text, '.');
 	text_put_char(text, (char)('0' + ms / 100));
 	text_put_char(text, (char)('0' + ms / 10 % 10));

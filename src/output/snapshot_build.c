@@ -304,9 +304,8 @@ static struct snapshot_site *snapshot_row_of(struct snapshot_work *work, uint32_
 	/* Samples that were thinned out never died for the sites: those that stayed die with more
 	 * weight than they were born with, and a sum may end below zero. */
 	row->peak_live_bytes = life.peak_live > 0 ? (double)life.peak_live : 0;
-	row->last_free_s = life.last_free == 0
-				   ? (double)__builtin_nanf("")
-				   : snapshot_seconds_since(work, life.last_free - 1);
+	row->last_free_s = life.last_free == 0 ? (double)__builtin_nanf("")
+					       : snapshot_seconds_since(work, life.last_free - 1);
 	memcpy(row->lifetimes, life.lifetimes, sizeof(row->lifetimes));
 	return row;
 }

@@ -13,6 +13,7 @@
 #include "../base/diag.h"
 #include "../base/text.h"
 #include "../process/config.h"
+#include "../process/proc_memory.h"
 #include "log_folder.h"
 #include "snapshot.h"
 
@@ -381,60 +382,21 @@ static uint64_t snapshot_json_parse_name(const char *name, bool *is_temporary)
 	return *is_temporary || strcmp(name, ".json") == 0 ? pid : 0;
 }
 
-/* Nanoseconds since 1970 at which the process that has this pid now was started; 0: there is
- * none; -1: not known. */
-static int64_t snapshot_json_started_ns(uint64_t pid)
-{
-	char buffer[1024];
-	struct text path = text_over(buffer, sizeof(buffer));
-	struct timespec now, since_boot;
-	uint64_t ticks = 0;
-	const char *at;
-	ssize_t length;
-	int fd;
-
-	if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-		return 0;
-	text_put(&path, "/proc/");
-	text_put_u64(&path, pid);
-	text_put(&path, "/stat");
-	fd = open(text_terminate(&path), O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	length = read(fd, buffer, sizeof(buffer) - 1);
-	close(fd);
-	buffer[length > 0 ? length : 0] = '\0';
-
-	/* The start is the 20th word after the program's name, which stands in parentheses and
-	 * may hold any. */
-	at = strrchr(buffer, ')');
-	for (int word = 0; at != NULL && word < 20; word++)
-		at = strchr(at + 1, ' ');
-	if (at == NULL || clock_gettime(CLOCK_REALTIME, &now) != 0 ||
-	    clock_gettime(CLOCK_BOOTTIME, &since_boot) != 0)
-		return -1;
-	for (at++; *at >= '0' && *at <= '9'; at++)
-		ticks = ticks * 10 + (uint64_t)(*at - '0');
-	return (now.tv_sec - since_boot.tv_sec) * INT64_C(1000000000) +
-	       (now.tv_nsec - since_boot.tv_nsec) +
-	       (int64_t)(ticks * (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK)));
-}
-
 /* Is it the snapshot, or what is left of one, of a process that is dead, and ours? */
 static bool snapshot_json_is_dead(int folder, const char *name, uint64_t pid, int64_t *written_ns)
 {
 	struct stat status;
-	int64_t started_ns;
+	double started;
 
 	if (pid == (uint64_t)getpid() || fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    !S_ISREG(status.st_mode) || status.st_uid != geteuid())
 		return false;
 	*written_ns = status.st_mtim.tv_sec * INT64_C(1000000000) + status.st_mtim.tv_nsec;
-	started_ns = snapshot_json_started_ns(pid);
-	if (started_ns < 0)
-		return false;
+	if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+		return true;
 	/* A second of doubt: the kernel's clocks for files and for processes are not one. */
-	return started_ns == 0 || started_ns > *written_ns + INT64_C(1000000000);
+	started = proc_start_time(pid);
+	return started > (double)*written_ns / 1e9 + 1;
 }
 
 static void snapshot_json_remove(int folder, uint64_t pid)
@@ -510,4 +472,22 @@ TL_INTERNAL enum tl_err snapshot_json_write(const struct snapshot *snapshot, cha
 			 "): the former one stays", NULL);
 	snapshot_json_has_complained = true;
 	return TL_ERR_SYSTEM;
+}
+
+TL_INTERNAL bool snapshot_json_is_there(void)
+{
+	char buffer[SNAPSHOT_JSON_NAME];
+	struct text name = text_over(buffer, sizeof(buffer));
+	int folder = log_folder_open();
+	struct stat status;
+	bool is_there;
+
+	if (folder < 0)
+		return false;
+	is_there = fstatat(folder, snapshot_json_name(&name, (uint64_t)getpid(), ".json"), &status,
+			   AT_SYMLINK_NOFOLLOW) == 0 &&
+		   (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec / 1e9 >=
+			   proc_start_time((uint64_t)getpid());
+	close(folder);
+	return is_there;
 }

@@ -19,5 +19,7 @@ struct snapshot;
 
 /* `buffer` has SNAPSHOT_JSON_BUFFER bytes and is aligned for any type. */
 TL_INTERNAL enum tl_err snapshot_json_write(const struct snapshot *snapshot, char *buffer);
+/* Has this process a snapshot already, of what it was before an exec? */
+TL_INTERNAL bool snapshot_json_is_there(void);
 
 #endif

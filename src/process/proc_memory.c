@@ -74,21 +74,6 @@ static uint64_t proc_stat_field(const char *stat, int n)
 	return proc_parse_number(cursor + 1);
 }
 
-TL_INTERNAL double proc_start_time(void)
-{
-	char stat[1024];
-	struct timespec uptime;
-
-	if (!proc_read("/proc/self/stat", stat, sizeof(stat)))
-		return 0;
-	clock_gettime(CLOCK_BOOTTIME, &uptime);
-
-	double since_boot = (double)proc_stat_field(stat, 22) / (double)sysconf(_SC_CLK_TCK);
-	double boot = clock_epoch_s() - ((double)uptime.tv_sec + (double)uptime.tv_nsec / 1e9);
-
-	return boot + since_boot;
-}
-
 static void proc_path(char *path, size_t capacity, uint64_t pid, const char *file)
 {
 	struct text text = text_over(path, capacity);
@@ -97,6 +82,22 @@ static void proc_path(char *path, size_t capacity, uint64_t pid, const char *fil
 	text_put_u64(&text, pid);
 	text_put(&text, file);
 	text_terminate(&text);
+}
+
+TL_INTERNAL double proc_start_time(uint64_t pid)
+{
+	char path[64], stat[1024];
+	struct timespec uptime;
+
+	proc_path(path, sizeof(path), pid, "/stat");
+	if (!proc_read(path, stat, sizeof(stat)))
+		return 0;
+	clock_gettime(CLOCK_BOOTTIME, &uptime);
+
+	double since_boot = (double)proc_stat_field(stat, 22) / (double)sysconf(_SC_CLK_TCK);
+	double boot = clock_epoch_s() - ((double)uptime.tv_sec + (double)uptime.tv_nsec / 1e9);
+
+	return boot + since_boot;
 }
 
 static const char *proc_link_name(const char *link, char *buffer, size_t capacity)

@@ -14,7 +14,7 @@ TL_INTERNAL struct proc_memory proc_memory_read(void);
 
 /* Epoch seconds at which the process was started (the same before and after exec). 0 when it cannot
  * be read. */
-TL_INTERNAL double proc_start_time(void);
+TL_INTERNAL double proc_start_time(uint64_t pid);
 
 /* Is one of the ancestors of this process a Python process that carries this library? */
 TL_INTERNAL bool proc_has_profiled_ancestor(void);

@@ -34,6 +34,23 @@ static const char *id_of(const struct snapshot *snapshot, size_t site)
 	return id;
 }
 
+/* Known: a line that ended where the buffer did lost its newline to the next one's time. */
+static void a_buffer_of_any_size_keeps_what_was_there_before(void **state)
+{
+	size_t whole;
+
+	(void)state;
+	document(&fixture_snapshot, 0);
+	whole = text.length;
+	for (size_t room = 0; room <= whole; room++) {
+		text = text_over(buffer, 2 + room);
+		text_put(&text, "}\n");
+		documents_function(&text, &fixture_snapshot, 0);
+		assert_memory_equal(buffer, "}\n", 2);
+		assert_int_equal(text.cut, room < whole);
+	}
+}
+
 static void a_function_has_the_promised_fields_in_the_promised_order(void **state)
 {
 	(void)state;
@@ -261,6 +278,7 @@ static void the_most_live_bytes_come_first_and_1000_are_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WITH_SETTINGS(a_buffer_of_any_size_keeps_what_was_there_before),
 		WITH_SETTINGS(a_function_has_the_promised_fields_in_the_promised_order),
 		WITH_SETTINGS(names_of_every_kind_stay_inside_their_strings),
 		WITH_SETTINGS(what_cannot_be_said_is_null),

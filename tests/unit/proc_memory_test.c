@@ -48,7 +48,7 @@ static double start_time_of_a_child(const char *name, unsigned sleep_ms)
 	if (child == 0) {
 		prctl(PR_SET_NAME, name);
 		usleep(sleep_ms * 1000);
-		start = proc_start_time();
+		start = proc_start_time((uint64_t)getpid());
 		_exit(write(ends[1], &start, sizeof(start)) == sizeof(start) ? 0 : 1);
 	}
 	assert_int_equal(read(ends[0], &start, sizeof(start)), sizeof(start));

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -123,6 +124,35 @@ static void sorts_a_selection_of_the_keys(void **state)
 	assert_int_equal(some[2], 2);
 }
 
+static void rows_of_any_size_are_put_into_an_order_in_place(void **state)
+{
+	static char rows[200][SORT_LARGEST_ROW];
+	uint64_t random[2];
+
+	(void)state;
+	random_seed(random, 3, 0);
+	for (size_t count = 0; count <= 200; count += 7) {
+		size_t row_bytes = count % 2 == 0 ? SORT_LARGEST_ROW : 3;
+		uint32_t wanted[200];
+
+		for (size_t i = 0; i < count; i++) {
+			keys[i] = random_unit(random);
+			memset((char *)rows + i * row_bytes, (int)i, row_bytes);
+		}
+		start_with(count);
+		sort_descending(order, count, keys);
+		memcpy(wanted, order, sizeof(wanted));
+
+		sort_apply(order, count, rows, row_bytes);
+
+		for (size_t i = 0; i < count; i++) {
+			for (size_t byte = 0; byte < row_bytes; byte++)
+				assert_int_equal(((uint8_t *)rows)[i * row_bytes + byte],
+						 wanted[i]);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +161,7 @@ int main(void)
 		cmocka_unit_test(sorts_what_is_sorted_either_way),
 		cmocka_unit_test(ends_with_not_a_numbers_and_infinities_too),
 		cmocka_unit_test(sorts_a_selection_of_the_keys),
+		cmocka_unit_test(rows_of_any_size_are_put_into_an_order_in_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
