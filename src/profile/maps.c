@@ -119,8 +119,6 @@ TL_INTERNAL size_t maps_remove(uintptr_t start, uintptr_t end, struct map *remov
 		}
 		if (count < limit)
 			removed[count++] = piece;
-		if (piece.end == end)
-			break;
 	}
 	pthread_mutex_unlock(&maps_lock);
 	return count;

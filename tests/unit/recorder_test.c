@@ -323,6 +323,20 @@ static void a_part_of_a_block_shrinks_in_proportion(void **state)
 	assert_int_equal(held[0].size, 1800);
 }
 
+/* Growths that have joined may have a larger size than the block: it says nothing but what they
+ * stand for. */
+static void what_stands_for_more_than_the_block_shrinks_in_proportion(void **state)
+{
+	(void)state;
+	grown(0x1000, 5000, 5000);
+	take(0x1000);
+	held[0].probability = 0.5f;
+	recorder_restore(&thread_self, held, 1, (void *)0x1000, 3000, 1500);
+
+	assert_int_equal(take(0x1000), 1);
+	assert_int_equal(held[0].size, 2500);
+}
+
 static void an_address_handed_out_again_is_a_missed_free(void **state)
 {
 	(void)state;
@@ -493,6 +507,8 @@ int main(void)
 				       exhaustive),
 		cmocka_unit_test_setup(a_shrunk_block_has_the_size_that_was_asked_for, exhaustive),
 		cmocka_unit_test_setup(a_part_of_a_block_shrinks_in_proportion, exhaustive),
+		cmocka_unit_test_setup(what_stands_for_more_than_the_block_shrinks_in_proportion,
+				       exhaustive),
 		cmocka_unit_test_setup(an_address_handed_out_again_is_a_missed_free, exhaustive),
 		cmocka_unit_test_setup(a_map_is_charged_to_its_line_to_the_byte, exhaustive),
 		cmocka_unit_test_setup(

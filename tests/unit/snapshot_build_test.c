@@ -227,6 +227,26 @@ static void estimates_are_horvitz_thompson_sums_with_their_errors(void **state)
 	assert_true(is_near(figures->retention, (200 / p + 400 / q) / (300 / p + 400 / q)));
 }
 
+static void growth_adds_bytes_to_the_live_and_no_block(void **state)
+{
+	(void)state;
+	fake_run(&first, 5);
+	born(0x1000, 1000, true);
+	recorder_born(&thread_self, &(struct recorder_birth){.block = (void *)0x1000,
+							     .size = 300,
+							     .charged = 1300,
+							     .is_growth = true});
+	build();
+
+	const struct site_figures *figures = &site_of("first", "app.py")->figures;
+
+	assert_true(figures->live_bytes.value == 1300);
+	assert_true(figures->live_count.value == 1 && snapshot->live_count.value == 1);
+	assert_true(snapshot->stacks[0].live_count.value == 1);
+	assert_int_equal(figures->counted, 2);
+	assert_int_equal(snapshot->live_samples, 2);
+}
+
 static void sites_of_one_name_are_told_apart_by_file_and_natives_by_place(void **state)
 {
 	(void)state;
@@ -574,6 +594,8 @@ int main(void)
 			figures_are_the_sums_of_what_was_allocated_and_freed, empty, release),
 		cmocka_unit_test_setup_teardown(
 			estimates_are_horvitz_thompson_sums_with_their_errors, empty, release),
+		cmocka_unit_test_setup_teardown(growth_adds_bytes_to_the_live_and_no_block, empty,
+						release),
 		cmocka_unit_test_setup_teardown(
 			sites_of_one_name_are_told_apart_by_file_and_natives_by_place, empty,
 			release),
