@@ -1,4 +1,4 @@
-/* links: base/text.c base/hash.c base/sort.c output/documents.c */
+/* links: base/text.c base/hash.c base/sort.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c output/documents.c */
 #include "output/documents.h"
 
 #include "output_fixture.h"

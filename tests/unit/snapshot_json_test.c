@@ -1,4 +1,4 @@
-/* links: base/text.c output/log_folder.c base/clock.c process/proc_memory.c output/snapshot_json.c */
+/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c output/snapshot_json.c */
 #include "output/log_folder.h"
 #include "output/snapshot_json.h"
 

@@ -1,4 +1,4 @@
-/* links: base/text.c output/table.c */
+/* links: base/text.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c output/table.c */
 #include "output/table.h"
 
 #include "output_fixture.h"

@@ -1,0 +1,31 @@
+/* evidence: gathers what the verdicts rest on, of every site and every context, for one snapshot.
+ *
+ * Runs      in snapshot_build. All its memory is one mapping, given back at the end.
+ */
+#ifndef TL_OUTPUT_EVIDENCE_H
+#define TL_OUTPUT_EVIDENCE_H
+
+#include "../analysis/verdict.h"
+#include "../base/types.h"
+
+struct evidence;
+
+/* At tick `now`. NULL without memory: every other function takes that, and all is unclear. */
+TL_INTERNAL struct evidence *evidence_open(uint32_t now);
+TL_INTERNAL void evidence_close(struct evidence *evidence);
+
+/* A live sample. `context`: as contexts_of has it. */
+struct evidence_sample {
+	uint32_t context, site, birth;
+	double bytes, variance; /* weighted */
+};
+TL_INTERNAL void evidence_add(struct evidence *evidence, const struct evidence_sample *sample);
+
+/* When all samples are in. `deaths`: freed samples by age, as sites.h keeps them. A context's deaths
+ * are not known apart, so its survival is not either. */
+TL_INTERNAL struct verdict evidence_judge_site(const struct evidence *evidence, uint32_t site,
+					       const uint32_t *deaths);
+TL_INTERNAL struct verdict evidence_judge_context(const struct evidence *evidence,
+						  uint32_t context);
+
+#endif
