@@ -31,6 +31,7 @@
 #include "src/process/py_layout.c"
 #include "src/process/py_lines.c"
 #include "src/process/py_frame.c"
+#include "src/process/py_type.c"
 
 /* profile: what we remember. Every table has a fixed size; recorder is the only writer. */
 #include "src/profile/sampler.c"

@@ -40,11 +40,12 @@
 #define VERDICT_GROWING_LAST 0.4
 #define VERDICT_LEAKING_LAST 0.55
 /* The floor of the last third is above the ceiling of the first by so much of the rest. */
-#define VERDICT_FLOOR_SHARE 0.25
-#define VERDICT_KEPT_SHARE  0.5
-#define VERDICT_YOUNG_KEPT  0.9
-#define VERDICT_SURVIVAL    0.05
-#define VERDICT_SAMPLES     5
+#define VERDICT_FLOOR_SHARE   0.25
+#define VERDICT_KEPT_SHARE    0.5
+#define VERDICT_YOUNG_KEPT    0.9
+#define VERDICT_SURVIVAL      0.05
+#define VERDICT_SAMPLES       5
+#define VERDICT_CHURN_SAMPLES 20
 
 TL_INTERNAL unsigned verdict_middle(const double *seconds, unsigned epochs, double begin_s)
 {
@@ -134,7 +135,8 @@ static bool verdict_is_growing(const struct verdict_evidence *evidence, double a
 	       verdict_standard_errors(evidence) >=
 		       (is_young ? VERDICT_YOUNG_Z : VERDICT_GROWING_Z) &&
 	       growth_mann_kendall(bytes, since) >= VERDICT_TREND_Z &&
-	       growth_theil_sen(seconds, bytes, since) > 0 && verdict_grew_to_the_last(evidence, VERDICT_GROWING_LAST) &&
+	       growth_theil_sen(seconds, bytes, since) > 0 &&
+	       verdict_grew_to_the_last(evidence, VERDICT_GROWING_LAST) &&
 	       verdict_floor_rose(evidence) && evidence->recent_generations >= 3;
 }
 
@@ -172,6 +174,11 @@ TL_INTERNAL struct verdict verdict_judge(const struct verdict_evidence *evidence
 
 	if (evidence->epochs > 0)
 		verdict.age_s = evidence->seconds[evidence->epochs - 1] - evidence->begin_s;
+	if (evidence->epochs <= 1 && evidence->held_samples == 0 &&
+	    evidence->samples_seen >= VERDICT_CHURN_SAMPLES) { /* never yet anything at an epoch */
+		verdict.kind = VERDICT_CHURN;
+		return verdict;
+	}
 	if (evidence->samples_seen < VERDICT_SAMPLES ||
 	    evidence->epochs < VERDICT_EPOCHS_SINCE_MIDDLE || verdict.age_s < VERDICT_GROWING_S)
 		return verdict;

@@ -272,6 +272,20 @@ static const struct snapshot_context *documents_main_context(const struct snapsh
 	return site->context < snapshot->context_count ? &snapshot->contexts[site->context] : NULL;
 }
 
+static void documents_put_types(struct text *text, const struct snapshot_site *site)
+{
+	documents_field(text, "types");
+	text_put_char(text, '[');
+	for (size_t i = 0; i < SNAPSHOT_TYPES && site->types[i].type != NULL; i++) {
+		text_put(text, i == 0 ? "{\"type\":" : ",{\"type\":");
+		text_put_json(text, site->types[i].type);
+		text_put(text, ",\"bytes\":");
+		text_put_fixed(text, site->types[i].bytes, 0);
+		text_put_char(text, '}');
+	}
+	text_put_char(text, ']');
+}
+
 static void documents_put_verdict(struct text *text, const struct snapshot *snapshot,
 				  const struct snapshot_site *site)
 {
@@ -282,9 +296,8 @@ static void documents_put_verdict(struct text *text, const struct snapshot *snap
 	documents_put_judged(text, &site->verdict);
 	documents_put_u64(text, "generations", site->generations);
 	documents_put_fixed(text, "last_free_seconds", site->last_free_s, 2);
-	documents_put_null(text, "uncertain_bytes");
-	documents_field(text, "types");
-	text_put(text, "[]");
+	documents_put_fixed(text, "uncertain_bytes", site->uncertain_bytes, 0);
+	documents_put_types(text, site);
 	documents_put_via(text, documents_main_context(snapshot, site));
 }
 

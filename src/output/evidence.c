@@ -9,8 +9,10 @@
 
 #include "../base/clock.h"
 #include "../base/pages.h"
+#include "../process/py_type.h"
 #include "../profile/contexts.h"
 #include "../profile/sites.h"
+#include "snapshot.h"
 
 #include <string.h>
 
@@ -19,7 +21,7 @@ _Static_assert(SURVIVAL_CLASSES == SITES_LIFETIMES, "ages are classed alike");
 struct evidence_subject {
 	uint32_t begin, middle; /* ticks */
 	uint32_t held_samples, born_samples;
-	double held, held_variance, held_squares;
+	double held, held_variance, held_squares, held_count;
 	double born, born_variance, born_squares;
 	uint64_t generations; /* a bit for each epoch, the unfinished one included */
 };
@@ -34,6 +36,7 @@ struct evidence {
 	uint32_t *first;                     /* by site: its first context */
 	uint32_t *next;                      /* by context: the site's next; 0: none */
 	uint32_t (*alive)[SURVIVAL_CLASSES]; /* by site: live samples by age */
+	float (*types)[PY_TYPE_COUNT];       /* by site: bytes of survivors */
 };
 
 static unsigned evidence_age_class(uint32_t ticks)
@@ -89,7 +92,7 @@ static void evidence_link_contexts(struct evidence *evidence)
 
 		evidence->subjects[number].begin =
 			context->has_begun ? context->begin : evidence->now;
-		if (site >= evidence->sites)
+		if (site >= evidence->sites) /* a type's, or too new */
 			continue;
 		evidence->next[number] = evidence->first[site];
 		evidence->first[site] = number;
@@ -115,7 +118,8 @@ TL_INTERNAL struct evidence *evidence_open(uint32_t now)
 	size_t head = (sizeof(struct evidence) + 63) & ~(size_t)63;
 	size_t subjects = (rows + sites) * sizeof(struct evidence_subject);
 	size_t alive = sites * sizeof(uint32_t[SURVIVAL_CLASSES]);
-	size_t bytes = head + subjects + alive + (rows + sites) * sizeof(uint32_t);
+	size_t types = sites * sizeof(float[PY_TYPE_COUNT]);
+	size_t bytes = head + subjects + alive + types + (rows + sites) * sizeof(uint32_t);
 	struct evidence *evidence = pages_map(bytes);
 
 	if (evidence == NULL)
@@ -128,7 +132,8 @@ TL_INTERNAL struct evidence *evidence_open(uint32_t now)
 		.sites = sites,
 		.subjects = (void *)((uintptr_t)evidence + head),
 		.alive = (void *)((uintptr_t)evidence + head + subjects),
-		.first = (void *)((uintptr_t)evidence + head + subjects + alive),
+		.types = (void *)((uintptr_t)evidence + head + subjects + alive),
+		.first = (void *)((uintptr_t)evidence + head + subjects + alive + types),
 	};
 	evidence->next = evidence->first + sites;
 	evidence->epochs = contexts_epochs(&evidence->ticks);
@@ -160,6 +165,7 @@ static void evidence_add_to(const struct evidence *evidence, struct evidence_sub
 
 	subject->held_samples++;
 	subject->held += sample->bytes;
+	subject->held_count += sample->weight;
 	subject->held_variance += sample->variance;
 	subject->held_squares += square;
 	subject->generations |= UINT64_C(1) << evidence_generation(evidence, held_since);
@@ -175,12 +181,14 @@ TL_INTERNAL void evidence_add(struct evidence *evidence, const struct evidence_s
 {
 	if (evidence == NULL || sample->site >= evidence->sites || sample->birth > evidence->now)
 		return;
-	evidence->alive[sample->site][evidence_age_class(evidence->now - sample->birth)]++;
+	evidence->types[sample->site][sample->type] += (float)sample->bytes;
+	if (!py_type_is_uncertain(sample->type))
+		evidence->alive[sample->site][evidence_age_class(evidence->now - sample->birth)]++;
 	if (sample->birth + evidence->older > evidence->now || sample->context == CONTEXTS_NONE ||
 	    sample->context >= evidence->contexts)
 		return;
 	evidence_add_to(evidence, &evidence->subjects[sample->context], sample);
-	if (evidence_has_several(evidence, sample->site))
+	if (!py_type_is_uncertain(sample->type) && evidence_has_several(evidence, sample->site))
 		evidence_add_to(evidence, evidence_of_site(evidence, sample->site), sample);
 }
 
@@ -280,6 +288,34 @@ TL_INTERNAL struct verdict evidence_judge_site(const struct evidence *evidence, 
 		}
 	}
 	return verdict_judge(&facts);
+}
+
+TL_INTERNAL void evidence_put_types(const struct evidence *evidence, uint32_t site,
+				    struct snapshot_type *types, double *uncertain_bytes)
+{
+	if (evidence == NULL || site >= evidence->sites)
+		return;
+	for (unsigned type = PY_TYPE_OTHER + 1; type < PY_TYPE_COUNT; type++) {
+		double bytes = (double)evidence->types[site][type];
+		size_t place = SNAPSHOT_TYPES;
+
+		if (py_type_is_uncertain(type))
+			*uncertain_bytes += bytes;
+		while (place > 0 && bytes > types[place - 1].bytes)
+			place--;
+		if (bytes <= 0 || place == SNAPSHOT_TYPES)
+			continue;
+		memmove(&types[place + 1], &types[place],
+			(SNAPSHOT_TYPES - 1 - place) * sizeof(*types));
+		types[place] = (struct snapshot_type){py_type_name(type), bytes};
+	}
+}
+
+TL_INTERNAL double evidence_held_count(const struct evidence *evidence, uint32_t context)
+{
+	return evidence != NULL && context < evidence->contexts
+		       ? evidence->subjects[context].held_count
+		       : 0;
 }
 
 TL_INTERNAL struct verdict evidence_judge_context(const struct evidence *evidence, uint32_t context)

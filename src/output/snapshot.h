@@ -43,14 +43,23 @@ struct snapshot_line {
 	struct site_figures figures;
 };
 
+#define SNAPSHOT_TYPES 3
+
+struct snapshot_type {
+	const char *type; /* NULL: no more */
+	double bytes;
+};
+
 struct snapshot_site {
 	const char *function, *file; /* file "" for natives */
 	enum site_kind kind;
 	uint32_t first_line; /* of the function; 0: unknown */
 	uint32_t line;       /* the line that allocates most bytes; 0: unknown */
 	struct site_figures figures;
-	uint32_t held_line; /* the line that holds most of what is alive; 0: unknown */
-	struct verdict verdict;
+	uint32_t held_line;     /* the line that holds most of what is alive; 0: unknown */
+	struct verdict verdict; /* of what is certainly its own */
+	struct snapshot_type types[SNAPSHOT_TYPES]; /* of survivors, by bytes, descending */
+	double uncertain_bytes; /* of live_bytes; made by nobody knows whom (free lists) */
 	uint32_t context; /* the one that holds most of it, index into contexts; UINT32_MAX: none */
 	double peak_live_bytes; /* of this site when the whole process was at its maximum */
 	uint32_t generations;   /* dump intervals that still own a live sample */
@@ -87,6 +96,13 @@ struct snapshot_context {
 	uint32_t via_line;
 	struct estimate live_bytes, live_count;
 	struct verdict verdict;
+};
+
+/* What survives of one type whose blocks come from free lists: nobody knows who made it. */
+struct snapshot_pool {
+	const char *type;
+	double held_count;
+	struct verdict verdict; /* `held` has the bytes */
 };
 
 /* A verdict that is worth a person's time. */
@@ -145,6 +161,8 @@ struct snapshot {
 	size_t context_count;
 	const struct snapshot_alarm *alarms; /* the certain growth of bytes per hour, descending */
 	size_t alarm_count;
+	const struct snapshot_pool *pools;
+	size_t pool_count;
 	const struct snapshot_map *maps;
 	size_t map_count;
 };

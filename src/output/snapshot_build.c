@@ -16,6 +16,7 @@
 #include "../base/text.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
+#include "../process/py_type.h"
 #include "../profile/contexts.h"
 #include "../profile/live_blocks.h"
 #include "../profile/maps.h"
@@ -77,6 +78,7 @@ struct snapshot_work {
 	uint32_t *row_of_context; /* by context number: row + 1; 0: none */
 	bool *site_has_alarm;     /* by row: one of its contexts */
 	struct snapshot_alarm *alarms;
+	struct snapshot_pool pools[PY_TYPE_COUNT];
 
 	struct snapshot_map owners[SNAPSHOT_OWNERS];
 
@@ -138,6 +140,7 @@ static double snapshot_seconds_since(const struct snapshot_work *work, uint32_t 
 /* A sample of a line and a stack. */
 struct snapshot_sample {
 	uint32_t line, stack, birth;
+	unsigned type; /* enum py_type */
 	uint64_t size;
 	double probability;
 	bool is_growth; /* it adds bytes, not a block */
@@ -181,7 +184,7 @@ static void snapshot_add_sample(struct snapshot_work *work, const struct snapsho
 		.count_variance = sample->is_growth ? 0 : variance,
 	};
 	struct snapshot_live *line = &work->live[sample->line];
-	uint32_t context = contexts_of(sample->line, sample->stack);
+	uint32_t context = contexts_of(sample->line, sample->stack, sample->type);
 
 	line->bytes += term.bytes;
 	line->bytes_variance += term.bytes_variance;
@@ -193,16 +196,21 @@ static void snapshot_add_sample(struct snapshot_work *work, const struct snapsho
 					     .context = context,
 					     .site = sites_site_of_line(sample->line),
 					     .birth = sample->birth,
+					     .type = sample->type,
 					     .bytes = term.bytes,
 					     .variance = term.bytes_variance,
+					     .weight = weight,
 				     });
 }
 
 static void snapshot_add_blocks(struct snapshot_work *work, struct live_block *copy)
 {
 	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
-		size_t count = live_blocks_copy_shard(shard, copy);
+		size_t count;
 
+		if (work->now > contexts_older())
+			live_blocks_find_types(shard, work->now - contexts_older());
+		count = live_blocks_copy_shard(shard, copy);
 		work->snapshot.live_samples += count;
 		for (size_t i = 0; i < count; i++)
 			snapshot_add_sample(work,
@@ -210,6 +218,7 @@ static void snapshot_add_blocks(struct snapshot_work *work, struct live_block *c
 						    .line = copy[i].line,
 						    .stack = copy[i].stack,
 						    .birth = copy[i].birth,
+						    .type = copy[i].type,
 						    .size = copy[i].size,
 						    .probability = (double)copy[i].probability,
 						    .is_growth = copy[i].flags & LIVE_IS_GROWTH,
@@ -329,6 +338,7 @@ static struct snapshot_site *snapshot_row_of(struct snapshot_work *work, uint32_
 	memcpy(row->lifetimes, life.lifetimes, sizeof(row->lifetimes));
 	row->verdict = evidence_judge_site(work->evidence, site, life.lifetimes);
 	row->context = UINT32_MAX;
+	evidence_put_types(work->evidence, site, row->types, &row->uncertain_bytes);
 	return row;
 }
 
@@ -454,6 +464,7 @@ static uint32_t snapshot_context_row(struct snapshot_work *work, uint32_t number
 	struct snapshot_context *row;
 
 	if (context == CONTEXTS_NONE || contexts_at(context)->via == NAMES_OTHERS ||
+	    contexts_at(context)->site == CONTEXTS_OF_TYPE ||
 	    work->row_of_function[leaf.function] == 0)
 		return UINT32_MAX;
 	if (work->row_of_context[context] != 0)
@@ -528,6 +539,22 @@ static void snapshot_add_alarm(struct snapshot_work *work, uint32_t site, uint32
 	work->keys[work->snapshot.alarm_count] = verdict->growth.low;
 	work->alarms[work->snapshot.alarm_count++] =
 		(struct snapshot_alarm){.site = site, .context = context};
+}
+
+/* What comes from free lists, by type. */
+static void snapshot_build_pools(struct snapshot_work *work)
+{
+	for (uint32_t number = 1; number < contexts_end(); number++) {
+		struct snapshot_pool *pool = &work->pools[work->snapshot.pool_count];
+
+		if (contexts_at(number)->site != CONTEXTS_OF_TYPE)
+			continue;
+		pool->type = py_type_name((enum py_type)contexts_at(number)->via);
+		pool->verdict = evidence_judge_context(work->evidence, number);
+		pool->held_count = evidence_held_count(work->evidence, number);
+		work->snapshot.pool_count++;
+	}
+	work->snapshot.pools = work->pools;
 }
 
 /* The contexts, and the sites of which no context says it better. */
@@ -702,6 +729,7 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	snapshot_sum_sites(work);
 	snapshot_sort_sites(work);
 	snapshot_build_stacks(work);
+	snapshot_build_pools(work);
 	evidence_close(work->evidence);
 	snapshot_build_alarms(work);
 	snapshot_build_maps(work);

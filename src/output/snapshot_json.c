@@ -264,6 +264,16 @@ static void snapshot_json_put_functions(struct snapshot_json *json, const struct
 		snapshot_json_u64(json, "held_line", site->held_line);
 		snapshot_json_put_verdict(json, &site->verdict);
 		snapshot_json_index(json, "context", site->context, snapshot->context_count);
+		snapshot_json_fixed(json, "uncertain_bytes", site->uncertain_bytes, 0);
+		snapshot_json_open(json, "types", '[');
+		for (size_t type = 0; type < SNAPSHOT_TYPES && site->types[type].type != NULL;
+		     type++) {
+			snapshot_json_open(json, NULL, '{');
+			snapshot_json_string(json, "type", site->types[type].type);
+			snapshot_json_fixed(json, "bytes", site->types[type].bytes, 0);
+			snapshot_json_close(json, '}');
+		}
+		snapshot_json_close(json, ']');
 		snapshot_json_u64(json, "generations", site->generations);
 		snapshot_json_fixed(json, "last_free_seconds", site->last_free_s, 2);
 		snapshot_json_open(json, "lifetimes", '[');
@@ -360,6 +370,23 @@ static void snapshot_json_put_alarms(struct snapshot_json *json, const struct sn
 	snapshot_json_close(json, ']');
 }
 
+/* What comes from free lists: known by its type only. */
+static void snapshot_json_put_pools(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "uncertain", '[');
+	for (size_t i = 0; i < snapshot->pool_count; i++) {
+		const struct snapshot_pool *pool = &snapshot->pools[i];
+
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_string(json, "type", pool->type);
+		snapshot_json_fixed(json, "bytes", pool->verdict.held, 0);
+		snapshot_json_fixed(json, "count", pool->held_count, 0);
+		snapshot_json_put_verdict(json, &pool->verdict);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
 static void snapshot_json_put_maps(struct snapshot_json *json, const struct snapshot *snapshot)
 {
 	snapshot_json_open(json, "maps", '[');
@@ -387,6 +414,7 @@ static void snapshot_json_put_all(struct snapshot_json *json, const struct snaps
 	snapshot_json_put_stacks(json, snapshot);
 	snapshot_json_put_contexts(json, snapshot);
 	snapshot_json_put_alarms(json, snapshot);
+	snapshot_json_put_pools(json, snapshot);
 	snapshot_json_put_maps(json, snapshot);
 	snapshot_json_close(json, '}');
 	text_put_char(&json->text, '\n');

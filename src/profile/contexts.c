@@ -14,6 +14,7 @@
 #include "../base/pages.h"
 #include "../process/config.h"
 #include "../process/own_code.h"
+#include "../process/py_type.h"
 #include "maps.h"
 #include "names.h"
 #include "sites.h"
@@ -80,11 +81,19 @@ TL_INTERNAL uint32_t contexts_own_frame(uint32_t stack)
 	return stack;
 }
 
-TL_INTERNAL uint32_t contexts_of(uint32_t line, uint32_t stack)
+static uint32_t contexts_via(uint32_t stack)
 {
-	uint32_t site = sites_site_of_line(line), own = contexts_own_frame(stack), via, slot;
+	uint32_t own = contexts_own_frame(stack);
 
-	via = own == STACKS_ROOT || own == stack ? NAMES_OTHERS : stacks_frame(own).function;
+	return own == STACKS_ROOT || own == stack ? NAMES_OTHERS : stacks_frame(own).function;
+}
+
+TL_INTERNAL uint32_t contexts_of(uint32_t line, uint32_t stack, unsigned type)
+{
+	bool is_uncertain = py_type_is_uncertain(type);
+	uint32_t site = is_uncertain ? CONTEXTS_OF_TYPE : sites_site_of_line(line);
+	uint32_t via = is_uncertain ? type : contexts_via(stack), slot;
+
 	slot = (site * 0x9e3779b1u ^ via * 0x85ebca6bu) >> 16;
 	for (slot %= CONTEXTS_SLOTS; contexts.slots[slot] != 0;
 	     slot = (slot + 1) % CONTEXTS_SLOTS) {
@@ -124,48 +133,6 @@ TL_INTERNAL uint32_t contexts_older(void)
 	return ticks < 1 ? 1 : ticks > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)ticks;
 }
 
-static void contexts_visit_maps(contexts_visit *visit, void *closure)
-{
-	struct map maps[64];
-	size_t from = 0, count;
-
-	while ((count = maps_copy(from, maps, TL_COUNT_OF(maps))) > 0) {
-		for (size_t i = 0; i < count; i++) {
-			struct live_block sample = {
-				.address = maps[i].start,
-				.size = maps_bytes(&maps[i]) & ((UINT64_C(1) << 48) - 1),
-				.flags = maps[i].is_rest ? LIVE_IS_GROWTH : 0,
-				.probability = 1,
-				.line = maps[i].line,
-				.stack = maps[i].stack,
-				.birth = maps[i].birth,
-			};
-
-			if (maps[i].kind == MAP_CHARGED)
-				visit(closure, &sample);
-		}
-		from += count;
-	}
-}
-
-TL_INTERNAL bool contexts_visit_samples(contexts_visit *visit, void *closure)
-{
-	size_t bytes = live_blocks_shard_slots() * sizeof(struct live_block);
-	struct live_block *copy = pages_map(bytes);
-
-	if (copy == NULL)
-		return false;
-	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
-		size_t count = live_blocks_copy_shard(shard, copy);
-
-		for (size_t i = 0; i < count; i++)
-			visit(closure, &copy[i]);
-	}
-	pages_unmap(copy, bytes);
-	contexts_visit_maps(visit, closure);
-	return true;
-}
-
 /* Of two neighbours the later one stays. */
 static void contexts_drop_every_other(void)
 {
@@ -182,17 +149,59 @@ static void contexts_drop_every_other(void)
 	contexts.period *= 2;
 }
 
-static void contexts_add(void *closure, const struct live_block *sample)
+/* Into the epoch that is being made, if it is old enough. */
+static void contexts_add(const struct live_block *sample, uint32_t now)
 {
-	const uint32_t *now = closure;
 	uint32_t number;
 
-	if (sample->birth + contexts_older() > *now)
+	if (sample->birth + contexts_older() > now)
 		return;
-	number = contexts_of(sample->line, sample->stack);
+	number = contexts_of(sample->line, sample->stack, sample->type);
 	if (number != CONTEXTS_NONE)
 		contexts.rows[number].held[contexts.epochs] +=
 			(float)((double)sample->size / (double)sample->probability);
+}
+
+static void contexts_add_maps(uint32_t now)
+{
+	struct map maps[64];
+	size_t from = 0, count;
+
+	while ((count = maps_copy(from, maps, TL_COUNT_OF(maps))) > 0) {
+		for (size_t i = 0; i < count; i++) {
+			struct live_block sample = {
+				.size = maps_bytes(&maps[i]) & ((UINT64_C(1) << 48) - 1),
+				.probability = 1,
+				.line = maps[i].line,
+				.stack = maps[i].stack,
+				.birth = maps[i].birth,
+			};
+
+			if (maps[i].kind == MAP_CHARGED)
+				contexts_add(&sample, now);
+		}
+		from += count;
+	}
+}
+
+static bool contexts_add_all(uint32_t now)
+{
+	size_t bytes = live_blocks_shard_slots() * sizeof(struct live_block);
+	struct live_block *copy = pages_map(bytes);
+
+	if (copy == NULL)
+		return false;
+	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
+		size_t count;
+
+		live_blocks_find_types(shard, now - contexts_older());
+		count = live_blocks_copy_shard(shard, copy);
+		for (size_t i = 0; i < count; i++)
+			contexts_add(&copy[i], now);
+	}
+	pages_unmap(copy, bytes);
+	contexts_add_maps(now);
+	return true;
 }
 
 TL_INTERNAL void contexts_tick(uint32_t now)
@@ -201,13 +210,13 @@ TL_INTERNAL void contexts_tick(uint32_t now)
 	uint32_t last = epochs > 0 ? contexts.ticks[epochs - 1] : 0;
 
 	/* The worker's second is never quite one. */
-	if (now < last + contexts.period - CLOCK_TICKS_PER_S / 10)
+	if (now < contexts_older() || now < last + contexts.period - CLOCK_TICKS_PER_S / 10)
 		return;
 	if (epochs == CONTEXTS_EPOCHS) {
 		contexts_drop_every_other();
 		epochs = contexts.epochs;
 	}
-	if (!contexts_visit_samples(contexts_add, &now))
+	if (!contexts_add_all(now))
 		return;
 	for (uint32_t row = 1; row < contexts.used; row++) {
 		struct context *context = &contexts.rows[row];

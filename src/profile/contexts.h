@@ -5,6 +5,9 @@
  * when it is that code itself). What it held is kept for up to 32 epochs, which always span the
  * whole life: when all are used, every other one is dropped and they come half as often.
  *
+ * What comes from CPython's free lists was not made by who allocated its block. It belongs to no
+ * function's context but to that of its type.
+ *
  * Runs      in the worker, and in a thread that ends the process; never in a hook. One at a time:
  *           the caller sees to it (agent/reports).
  * Gives up  when full: a new context is CONTEXTS_NONE, and has no history.
@@ -18,9 +21,12 @@
 #define CONTEXTS_MOST   4096u
 #define CONTEXTS_EPOCHS 32
 
+#define CONTEXTS_OF_TYPE UINT32_MAX /* a context's site, when it is that of a type */
+
 struct context {
 	uint32_t site;
-	uint32_t via;   /* function of the program's own code; NAMES_OTHERS: none */
+	uint32_t
+		via; /* function of the program's own code; NAMES_OTHERS: none. Or a type (py_type.h) */
 	uint32_t begin; /* tick of the last epoch at which it held nothing, before its first */
 	bool has_begun;
 	float held[CONTEXTS_EPOCHS]; /* weighted bytes, of an age of OLDER at least */
@@ -30,7 +36,7 @@ TL_INTERNAL enum tl_err contexts_start(void);
 TL_INTERNAL void contexts_reset_in_child(void);
 
 /* The context of a sample, a new one if need be. */
-TL_INTERNAL uint32_t contexts_of(uint32_t line, uint32_t stack);
+TL_INTERNAL uint32_t contexts_of(uint32_t line, uint32_t stack, unsigned type);
 /* The innermost frame of the program's own code; STACKS_ROOT: none. */
 TL_INTERNAL uint32_t contexts_own_frame(uint32_t stack);
 
@@ -44,10 +50,5 @@ TL_INTERNAL unsigned contexts_epochs(const uint32_t **ticks);
 
 /* OLDER in ticks, at least 1. */
 TL_INTERNAL uint32_t contexts_older(void);
-
-/* Calls back for every live sample, anonymous maps of somebody's included. No lock is held
- * meanwhile. False: no memory. */
-typedef void contexts_visit(void *closure, const struct live_block *sample);
-TL_INTERNAL bool contexts_visit_samples(contexts_visit *visit, void *closure);
 
 #endif

@@ -8,7 +8,7 @@ waiting = set()
 
 async def wait_for(n, gate):
     body = bytes(1500 + n % 10)  # LEAK
-    await gate.wait()
+    await gate.wait()  # LEAK
     return body
 
 

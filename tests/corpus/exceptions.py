@@ -17,7 +17,7 @@ def handle_well(n):
 for n in turns():
     for i in range(6):
         try:
-            handle(i)
+            handle(i)  # LEAK
         except ValueError as error:
             errors.append(error)
         try:

@@ -17,7 +17,7 @@ def read_all(n):
 
 for n in turns():
     for i in range(5):
-        reader = read(i)
+        reader = read(i)  # LEAK
         next(reader)
         readers.append(reader)
         list(read_all(i))

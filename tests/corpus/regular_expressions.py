@@ -11,7 +11,7 @@ def subject(n):
 
 
 def search(n):
-    matches[n] = re.compile("(%d)" % (n % 50)).search(subject(n))
+    matches[n] = re.compile("(%d)" % (n % 50)).search(subject(n))  # LEAK
 
 
 for n in turns():

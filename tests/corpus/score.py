@@ -4,7 +4,8 @@
     score.py [--python 3.11] [--seconds 14] [--jobs 4] [PROGRAM...]
 
 The truth stands in each program: lines that end in `# LEAK` leak, nothing else does. A leak is found when a line of
-the table names such a line, as its own or as the program's line that called. Everything else that is named is a false
+the table names such a line, as its own or as the program's line that called; one that ends in `# UNCERTAIN tuple`,
+whose blocks come from a free list, when the type is named. Everything else that is named is a false
 alarm: `LEAKING` at any time, `GROWING` in the last third, when every plateau has lasted as long as its growth.
 Ends with 1 when a leak is missed or a false alarm is raised.
 """
@@ -23,22 +24,33 @@ import interpreters  # noqa: E402
 
 ALARM = re.compile(r"(?P<word>LEAKING|GROWING)  (?P<function>.*?) (?P<file>\S+):(?P<line>\d+)  (?P<rate>\S+) MB/h")
 
+POOL = re.compile(r"(?P<word>LEAKING|GROWING)  \d+ x (?P<type>[a-z ]+), maker unknown")
+
+
+def uncertain_types(program):
+    return set(re.findall(r"# UNCERTAIN (.*)$", program.read_text(encoding="utf-8"), re.M))
+
 
 def leaking_lines(program):
     lines = program.read_text(encoding="utf-8").splitlines()
-    return {n for n, line in enumerate(lines, 1) if line.endswith("# LEAK")}
+    return {n for n, line in enumerate(lines, 1) if line.endswith("# LEAK") or "# UNCERTAIN" in line}
 
 
 class Score:
     def __init__(self, program, python, run, seconds):
         self.program, self.python, self.run = program.stem, python, run
-        truth = leaking_lines(program)
-        self.is_leak, self.seconds, self.false, self.is_named_leaking = bool(truth), None, set(), False
+        truth, types = leaking_lines(program), uncertain_types(program)
+        self.is_leak, self.seconds, self.false, self.is_named_leaking = bool(truth or types), None, set(), False
         tables = run.tables
         self.start = tables[0].time if tables else 0
         for table in tables:
             at = table.time - self.start + 1
             for line in table.verdicts:
+                pool = POOL.match(line)
+                if pool:
+                    if pool["type"] in types:
+                        self.seconds = self.seconds or at
+                    continue
                 alarm = ALARM.match(line)
                 assert alarm, line
                 is_right = Path(alarm["file"]).stem == program.stem and int(alarm["line"]) in truth

@@ -101,7 +101,8 @@ static void is_the_whole_profile_as_one_valid_document(void **state)
 		"98 % alive after 4 min, 6 generations\",\"bytes_per_second\":10485.760,"
 		"\"low\":5242.880,\"high\":15728.640,\"survival\":0.980000,"
 		"\"survival_low\":0.950000,\"survival_high\":0.990000,"
-		"\"survival_seconds\":240.00},\"context\":null,\"generations\":3,"
+		"\"survival_seconds\":240.00},\"context\":null,"
+		"\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\",\"bytes\":4096}],\"generations\":3,"
 		"\"last_free_seconds\":null,\"lifetimes\":[1,2,3,0,0,");
 	assert_holds(contents, "\"lines\":[{\"line\":38,\"counted\":9000,");
 	assert_holds(contents, "{\"line\":40,\"counted\":1000,");
@@ -135,7 +136,7 @@ static void an_empty_profile_is_a_valid_document(void **state)
 	contents = written();
 
 	assert_holds(contents, "\"functions\":[],\"frames\":[],\"stacks\":[],\"contexts\":[],"
-			       "\"alarms\":[],\"maps\":[]}\n");
+			       "\"alarms\":[],\"uncertain\":[],\"maps\":[]}\n");
 	free(contents);
 }
 
