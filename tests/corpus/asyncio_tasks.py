@@ -30,4 +30,4 @@ async def main():
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-asyncio.run(main())
+asyncio.run(main())  # LEAK

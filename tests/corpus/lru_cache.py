@@ -16,5 +16,5 @@ def thumbnail(n):
 
 for n in turns():
     for i in range(20):
-        render(n * 20 + i)
+        render(n * 20 + i)  # LEAK
         thumbnail(n * 20 + i)

@@ -81,7 +81,8 @@ static void a_function_has_the_promised_fields_in_the_promised_order(void **stat
 		"\"growth_low\":18.000,\"growth_high\":54.000,\"survival_pct\":98.00,"
 		"\"survival_seconds\":240.00,"
 		"\"generations\":3,"
-		"\"last_free_seconds\":null,\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\",\"bytes\":4096}],\"via_function\":"
+		"\"last_free_seconds\":null,\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\","
+		"\"bytes\":4096}],\"via_function\":"
 		"null,"
 		"\"via_file\":null,\"via_line\":null,\"sample_rate\":50,\"sample_bytes\":131072}"
 		"\n");

@@ -55,8 +55,8 @@ static void each_dump_is_a_table_its_lines_and_a_snapshot(void **state)
 
 	assert_int_equal(count(table, "FUNCTION "), 2);
 	assert_int_equal(count(table, ") ---\n"), 2);
-	assert_int_equal(assert_json_lines(lines), 2 * (TL_COUNT_OF(fixture_sites) +
-			      TL_COUNT_OF(fixture_contexts) + 1));
+	assert_int_equal(assert_json_lines(lines),
+			 2 * (TL_COUNT_OF(fixture_sites) + TL_COUNT_OF(fixture_contexts) + 1));
 	assert_int_equal(count(lines, "\"kind\":\"process\""), 2);
 	assert_int_equal(assert_json_lines(json), 1);
 	assert_string_equal(said, "");
@@ -136,8 +136,8 @@ static void a_huge_top_costs_no_memory_it_does_not_use(void **state)
 	dump_write(&snapshot);
 	table = must_read("profiler.json");
 
-	assert_int_equal(count(table, "\n"), 2 + TL_COUNT_OF(fixture_sites) +
-						TL_COUNT_OF(fixture_alarms) + 1);
+	assert_int_equal(count(table, "\n"),
+			 2 + TL_COUNT_OF(fixture_sites) + TL_COUNT_OF(fixture_alarms) + 1);
 	free(table);
 }
 
@@ -203,8 +203,9 @@ static void two_processes_never_mix_their_tables(void **state)
 	for (const char *at = table; *at != '\0'; at += strlen(expected), tables++)
 		assert_memory_equal(at, expected, strlen(expected));
 	assert_int_equal(tables, 2 * DUMPS);
-	assert_int_equal(assert_json_lines(lines), 2 * DUMPS * (TL_COUNT_OF(fixture_sites) +
-				      TL_COUNT_OF(fixture_contexts) + 1));
+	assert_int_equal(assert_json_lines(lines),
+			 2 * DUMPS *
+				 (TL_COUNT_OF(fixture_sites) + TL_COUNT_OF(fixture_contexts) + 1));
 	free(table);
 	free(lines);
 	free(expected);

@@ -254,7 +254,7 @@ static void run_profiles(unsigned seeds, uint64_t sample_rate, uint64_t sample_b
 	runs = seeds;
 	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		recorder_restart_in_child();
-	contexts_reset_in_child();
+		contexts_reset_in_child();
 		sampler_start(sample_rate, sample_bytes, min_size, seed);
 		thread_self = (struct thread){0};
 		next_address = 0x10000000;

@@ -102,16 +102,18 @@ static void is_the_whole_profile_as_one_valid_document(void **state)
 		"\"low\":5242.880,\"high\":15728.640,\"survival\":0.980000,"
 		"\"survival_low\":0.950000,\"survival_high\":0.990000,"
 		"\"survival_seconds\":240.00},\"context\":null,"
-		"\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\",\"bytes\":4096}],\"generations\":3,"
+		"\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\",\"bytes\":4096}],"
+		"\"generations\":3,"
 		"\"last_free_seconds\":null,\"lifetimes\":[1,2,3,0,0,");
 	assert_holds(contents, "\"lines\":[{\"line\":38,\"counted\":9000,");
 	assert_holds(contents, "{\"line\":40,\"counted\":1000,");
 	assert_holds(contents, "\"kind\":\"native\",\"first_line\":0,\"line\":0,");
-	assert_holds(contents,
-		     "\"frames\":[null,[0,-1,90,\"<module>\",\"test_leaks.py\"],[1,0,38],[1,1,7]],"
-		     "\"stacks\":[{\"frame\":2,\"context\":null,\"live_bytes\":[5400000.40,1234.50],"
-		     "\"live_count\":[9900.25,12.13],\"live_samples\":196,\"oldest_seconds\":12.50,"
-		     "\"youngest_seconds\":0.01},");
+	assert_holds(
+		contents,
+		"\"frames\":[null,[0,-1,90,\"<module>\",\"test_leaks.py\"],[1,0,38],[1,1,7]],"
+		"\"stacks\":[{\"frame\":2,\"context\":null,\"live_bytes\":[5400000.40,1234.50],"
+		"\"live_count\":[9900.25,12.13],\"live_samples\":196,\"oldest_seconds\":12.50,"
+		"\"youngest_seconds\":0.01},");
 	assert_holds(contents,
 		     "\"contexts\":[{\"function\":1,\"line\":7,\"stack\":1,\"via_function\":\"han|"
 		     "dle\",\"via_file\":\"app.py\",\"via_line\":12,"
