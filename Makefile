@@ -10,6 +10,7 @@ CLANG          ?= clang
 V              ?= 0
 PYTEST_ARGS    ?=
 FUZZ_SECONDS   ?= 20
+TRUTH_ARGS     ?=
 
 PYTHON  = $(shell tools/pick-python $(PYTHON_VERSION))
 CACHE  := $(HOME)/.cache/trackleak
@@ -31,7 +32,7 @@ AGENT_FLAGS := -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -ftls-model=i
 AGENT_LIBS := -ldl -pthread
 
 .PHONY: build check lint deps verify run test unit whole test-long single install uninstall clean quickstart help \
-	asan ubsan tsan fuzz pythons python-freethreaded settings-table format
+	asan ubsan tsan truth fuzz pythons python-freethreaded settings-table format
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
@@ -104,6 +105,9 @@ whole: deps-test build $(VENV)/ready  ## the library under real interpreters (py
 test-long: deps-test build unit $(VENV)/ready  ## the same, in full length, on every interpreter
 	@TRACKLEAK_TEST_PYTHONS=all $(PYTEST) -n 2 --long
 
+truth: deps-test build $(VENV)/ready  ## score the verdict on the programs of tests/corpus, on every interpreter found
+	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tests/corpus/score.py $(TRUTH_ARGS)
+
 fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZZ_SECONDS of libFuzzer for each parser
 	@for fuzzer in $^; do \
 		printf '  %-7s %s\n' FUZZ $$fuzzer >&2; \
@@ -165,6 +169,7 @@ help:  ## this page
 	@echo '  PREFIX=/usr/local     where install puts the library; DESTDIR=/tmp/stage goes before it'
 	@echo '  CC=gcc CLANG=clang    the compilers; CFLAGS and LDFLAGS are added to ours'
 	@echo '  PYTEST_ARGS="-k fork" which of the whole tests; FUZZ_SECONDS=20 for each fuzzer'
+	@echo '  TRUTH_ARGS="--python 3.11" which part of the corpus (tests/corpus/score.py --help)'
 	@echo '  V=1                   show the commands'
 	@echo
 	@echo 'examples:'

@@ -24,12 +24,14 @@
 
 /* process: what the process can tell us. */
 #include "src/process/config.c"
+#include "src/process/own_code.c"
 #include "src/process/real_malloc.c"
 #include "src/process/modules.c"
 #include "src/process/proc_memory.c"
 #include "src/process/py_layout.c"
 #include "src/process/py_lines.c"
 #include "src/process/py_frame.c"
+#include "src/process/py_type.c"
 
 /* profile: what we remember. Every table has a fixed size; recorder is the only writer. */
 #include "src/profile/sampler.c"
@@ -40,8 +42,15 @@
 #include "src/profile/leaf_memo.c"
 #include "src/profile/maps.c"
 #include "src/profile/recorder.c"
+#include "src/profile/contexts.c"
+
+/* analysis: pure arithmetic over the profile's numbers. */
+#include "src/analysis/growth.c"
+#include "src/analysis/survival.c"
+#include "src/analysis/verdict.c"
 
 /* output: what we write. Writers see only a snapshot. */
+#include "src/output/evidence.c"
 #include "src/output/snapshot_build.c"
 #include "src/output/log_folder.c"
 #include "src/output/log_file.c"

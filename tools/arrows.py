@@ -12,9 +12,9 @@ from pathlib import Path
 # Lowest first. Folders on one line are sides of one layer and do not know each other.
 LAYERS = [
     {"base": "types hash thread clock pages math random sort text diag intern"},
-    {"process": "config real_malloc py_layout py_lines py_text py_frame modules proc_memory"},
-    {"profile": "sampler names stacks sites live_blocks leaf_memo maps recorder", "analysis": ""},
-    {"output": "log_folder log_file snapshot snapshot_build table documents snapshot_json event_log dump"},
+    {"process": "config own_code real_malloc py_layout py_lines py_text py_frame py_type modules proc_memory"},
+    {"profile": "sampler names stacks sites live_blocks leaf_memo maps recorder contexts", "analysis": "growth survival verdict"},
+    {"output": "log_folder log_file snapshot evidence snapshot_build table documents snapshot_json event_log dump"},
     {"agent": "reports worker lifecycle"},
     {"hooks": "hook_events hook_mmap hook_python hook_malloc hook_exit start"},
 ]

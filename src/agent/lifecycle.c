@@ -23,6 +23,7 @@
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
 #include "../process/real_malloc.h"
+#include "../profile/contexts.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
 #include "reports.h"
@@ -165,7 +166,7 @@ TL_INTERNAL bool lifecycle_start(void)
 	log_folder_start(is_silent);
 	if (found == TL_ERR_UNKNOWN && !is_silent)
 		diag_say("no Python stacks: this version is not known: ", py_layout.version, NULL);
-	if (recorder_start(config.startup_delay_s) != TL_OK) {
+	if (recorder_start(config.startup_delay_s) != TL_OK || contexts_start() != TL_OK) {
 		diag_say("not profiling: no memory for our tables", NULL);
 		return false;
 	}

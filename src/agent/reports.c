@@ -8,6 +8,8 @@
 #include "../process/config.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
+#include "../profile/contexts.h"
+#include "../profile/recorder.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -46,6 +48,7 @@ TL_INTERNAL void reports_restart_in_child(void)
 	snapshot_release(reports.frozen);
 	reports.frozen = NULL;
 	snapshot_reset_in_child();
+	contexts_reset_in_child();
 	pthread_mutex_init(&reports.lock, NULL);
 }
 
@@ -95,6 +98,15 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 	}
 	pthread_mutex_unlock(&reports.lock);
 	errno = saved_errno;
+}
+
+TL_INTERNAL void reports_note(void)
+{
+	if (!reports_lock_within(0))
+		return;
+	if (reports.frozen == NULL)
+		contexts_tick(recorder_now());
+	pthread_mutex_unlock(&reports.lock);
 }
 
 TL_INTERNAL void reports_freeze(void)

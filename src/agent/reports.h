@@ -17,6 +17,9 @@ TL_INTERNAL void reports_restart_in_child(void);
  * */
 TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms);
 
+/* Notes what is held, once a second at first and ever more rarely: the verdicts' history. */
+TL_INTERNAL void reports_note(void);
+
 /* Keeps the figures of this moment for the next dump; forgets them. */
 TL_INTERNAL void reports_freeze(void);
 TL_INTERNAL void reports_thaw(void);

@@ -42,7 +42,10 @@ static void worker_tick(void)
 	if (config.events)
 		event_log_flush();
 	reports_note_cpu(clock_thread_cpu_s());
-	if (interval_ns == 0 || !recorder_is_open())
+	if (!recorder_is_open())
+		return;
+	reports_note();
+	if (interval_ns == 0)
 		return;
 	if (worker.next_dump_ns == 0)
 		worker.next_dump_ns = now + interval_ns;

@@ -130,11 +130,12 @@ static void documents_put_labels(struct text *text, const char *list)
 }
 
 /* 32 hexadecimal digits over all that tells this document from any other. `site` NULL: the
- * process. */
+ * process; `context` NULL: none. */
 static void documents_put_id(struct text *text, const struct snapshot *snapshot,
-			     const struct snapshot_site *site)
+			     const struct snapshot_site *site,
+			     const struct snapshot_context *context)
 {
-	char buffer[1024];
+	char buffer[2048];
 	struct text key = text_over(buffer, sizeof(buffer));
 
 	text_put_bytes(&key, snapshot->hostname, strlen(snapshot->hostname) + 1);
@@ -148,6 +149,11 @@ static void documents_put_id(struct text *text, const struct snapshot *snapshot,
 		text_put_bytes(&key, site->file, strlen(site->file) + 1);
 		text_put_bytes(&key, site->function, strlen(site->function) + 1);
 		text_put_u64(&key, site->first_line);
+	}
+	if (context != NULL) {
+		text_put_char(&key, ' ');
+		text_put_bytes(&key, context->via_file, strlen(context->via_file) + 1);
+		text_put(&key, context->via_function);
 	}
 	documents_field(text, "_id");
 	text_put_char(text, '"');
@@ -175,7 +181,8 @@ static void documents_begin(struct text *text, const struct snapshot *snapshot)
 
 /* Who wrote it, when, and as what. */
 static void documents_put_origin(struct text *text, const struct snapshot *snapshot,
-				 const struct snapshot_site *site)
+				 const struct snapshot_site *site,
+				 const struct snapshot_context *context)
 {
 	documents_put_fixed(text, "elapsed_seconds", snapshot->elapsed_s, 3);
 	documents_put_time(text, "@timestamp", snapshot->time);
@@ -185,8 +192,11 @@ static void documents_put_origin(struct text *text, const struct snapshot *snaps
 	documents_put_string(text, "service.name", snapshot->job_name);
 	documents_put_labels(text, snapshot->labels);
 	documents_put_bool(text, "queued", config.elasticsearch);
-	documents_put_id(text, snapshot, site);
-	documents_put_string(text, "kind", site == NULL ? "process" : "function");
+	documents_put_id(text, snapshot, site, context);
+	documents_put_string(text, "kind",
+			     site == NULL      ? "process"
+			     : context == NULL ? "function"
+					       : "context");
 }
 
 static void documents_put_live(struct text *text, const struct estimate *bytes,
@@ -226,25 +236,69 @@ static void documents_put_usage(struct text *text, const struct snapshot_site *s
 	documents_put_fixed(text, "avg_size", figures->total_bytes.value / figures->count.value, 2);
 }
 
-static void documents_put_verdict(struct text *text, const struct snapshot_site *site)
+static void documents_put_judged(struct text *text, const struct verdict *verdict)
+{
+	double nan = (double)__builtin_nanf("");
+	double mib_per_h =
+		verdict->kind == VERDICT_UNCLEAR ? nan : 3600 / DOCUMENTS_MIB; /* not yet said */
+	bool has_survival = verdict->survival.at_risk > 0;
+
+	documents_put_fixed(text, "growth_mb_per_hour", verdict->growth.rate * mib_per_h, 3);
+	documents_put_fixed(text, "growth_low", verdict->growth.low * mib_per_h, 3);
+	documents_put_fixed(text, "growth_high", verdict->growth.high * mib_per_h, 3);
+	documents_put_fixed(text, "survival_pct",
+			    has_survival ? verdict->survival.share * 100 : nan, 2);
+	documents_put_fixed(text, "survival_seconds", has_survival ? verdict->survival.units : nan,
+			    2);
+}
+
+static void documents_put_via(struct text *text, const struct snapshot_context *context)
+{
+	if (context == NULL) {
+		documents_put_null(text, "via_function");
+		documents_put_null(text, "via_file");
+		documents_put_null(text, "via_line");
+		return;
+	}
+	documents_put_string(text, "via_function", context->via_function);
+	documents_put_string(text, "via_file", context->via_file);
+	documents_put_u64(text, "via_line", context->via_line);
+}
+
+/* The context that holds most of it; NULL: it is the program's own code, or holds nothing. */
+static const struct snapshot_context *documents_main_context(const struct snapshot *snapshot,
+							     const struct snapshot_site *site)
+{
+	return site->context < snapshot->context_count ? &snapshot->contexts[site->context] : NULL;
+}
+
+static void documents_put_types(struct text *text, const struct snapshot_site *site)
+{
+	documents_field(text, "types");
+	text_put_char(text, '[');
+	for (size_t i = 0; i < SNAPSHOT_TYPES && site->types[i].type != NULL; i++) {
+		text_put(text, i == 0 ? "{\"type\":" : ",{\"type\":");
+		text_put_json(text, site->types[i].type);
+		text_put(text, ",\"bytes\":");
+		text_put_fixed(text, site->types[i].bytes, 0);
+		text_put_char(text, '}');
+	}
+	text_put_char(text, ']');
+}
+
+static void documents_put_verdict(struct text *text, const struct snapshot *snapshot,
+				  const struct snapshot_site *site)
 {
 	documents_put_u64(text, "counted", site->figures.counted);
 	documents_put_u64(text, "counted_bytes", site->figures.counted_bytes);
-	documents_put_string(text, "verdict", "unclear");
+	documents_put_string(text, "verdict", verdict_word(site->verdict.kind));
 	documents_put_live(text, &site->figures.live_bytes, &site->figures.live_count);
-	documents_put_null(text, "growth_mb_per_hour");
-	documents_put_null(text, "growth_low");
-	documents_put_null(text, "growth_high");
-	documents_put_null(text, "survival_pct");
-	documents_put_null(text, "survival_seconds");
+	documents_put_judged(text, &site->verdict);
 	documents_put_u64(text, "generations", site->generations);
 	documents_put_fixed(text, "last_free_seconds", site->last_free_s, 2);
-	documents_put_null(text, "uncertain_bytes");
-	documents_field(text, "types");
-	text_put(text, "[]");
-	documents_put_null(text, "via_function");
-	documents_put_null(text, "via_file");
-	documents_put_null(text, "via_line");
+	documents_put_fixed(text, "uncertain_bytes", site->uncertain_bytes, 0);
+	documents_put_types(text, site);
+	documents_put_via(text, documents_main_context(snapshot, site));
 }
 
 /* Ends the document that began at `start`, or takes all of it back. */
@@ -262,10 +316,47 @@ TL_INTERNAL void documents_function(struct text *text, const struct snapshot *sn
 
 	documents_begin(text, snapshot);
 	documents_put_usage(text, row);
-	documents_put_origin(text, snapshot, row);
-	documents_put_verdict(text, row);
+	documents_put_origin(text, snapshot, row, NULL);
+	documents_put_verdict(text, snapshot, row);
 	documents_put_rates(text, snapshot);
 	documents_end(text, start);
+}
+
+TL_INTERNAL void documents_context(struct text *text, const struct snapshot *snapshot,
+				   size_t context)
+{
+	const struct snapshot_context *row = &snapshot->contexts[context];
+	const struct snapshot_site *site = &snapshot->sites[row->site];
+	size_t start = text->length;
+
+	documents_begin(text, snapshot);
+	documents_put_string(text, "function", site->function);
+	documents_put_string(text, "file", site->file);
+	documents_put_u64(text, "line", row->line);
+	documents_put_origin(text, snapshot, site, row);
+	documents_put_string(text, "verdict", verdict_word(row->verdict.kind));
+	documents_put_live(text, &row->live_bytes, &row->live_count);
+	documents_put_judged(text, &row->verdict);
+	documents_put_u64(text, "generations", row->verdict.generations);
+	documents_put_via(text, row);
+	documents_put_rates(text, snapshot);
+	documents_end(text, start);
+}
+
+/* The most worrying of all. */
+static enum verdict_kind documents_worst(const struct snapshot *snapshot)
+{
+	enum verdict_kind worst = VERDICT_UNCLEAR;
+
+	for (size_t i = 0; i < snapshot->site_count; i++) {
+		if (snapshot->sites[i].verdict.kind > worst)
+			worst = snapshot->sites[i].verdict.kind;
+	}
+	for (size_t i = 0; i < snapshot->context_count; i++) {
+		if (snapshot->contexts[i].verdict.kind > worst)
+			worst = snapshot->contexts[i].verdict.kind;
+	}
+	return worst;
 }
 
 TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot)
@@ -273,8 +364,8 @@ TL_INTERNAL void documents_process(struct text *text, const struct snapshot *sna
 	size_t start = text->length;
 
 	documents_begin(text, snapshot);
-	documents_put_origin(text, snapshot, NULL);
-	documents_put_string(text, "verdict", "unclear");
+	documents_put_origin(text, snapshot, NULL, NULL);
+	documents_put_string(text, "verdict", verdict_word(documents_worst(snapshot)));
 	documents_put_bool(text, "final", snapshot->is_final);
 	documents_put_string(text, "program", snapshot->program);
 	documents_put_string(text, "python_version", snapshot->python_version);

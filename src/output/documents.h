@@ -19,6 +19,9 @@ struct text;
  * are always enough. */
 TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot,
 				    size_t site);
+/* A library's function as called from one of the program's. */
+TL_INTERNAL void documents_context(struct text *text, const struct snapshot *snapshot,
+				   size_t context);
 TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot);
 
 /* Fills `order` with the sites by live bytes, most first; `order` and `keys` have room for all of

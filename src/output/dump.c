@@ -56,14 +56,17 @@ static void dump_flush_lines(struct text *text)
 	text_clear(text);
 }
 
-/* The functions in their order, the process behind them. */
+/* The functions in their order, then the contexts that are worth it, the process behind them. */
 static void dump_put_document(struct text *text, const struct snapshot *snapshot,
 			      const uint32_t *order, size_t at, size_t count)
 {
 	if (at < count)
 		documents_function(text, snapshot, order[at]);
-	else
+	else if (at == count + snapshot->context_count)
 		documents_process(text, snapshot);
+	else if (snapshot->contexts[at - count].verdict.kind != VERDICT_CHURN &&
+		 at - count < DOCUMENTS_MOST)
+		documents_context(text, snapshot, at - count);
 }
 
 /* The ranking: a key and an index for each site. */
@@ -83,7 +86,7 @@ static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
 	size_t count = documents_rank(snapshot, order, keys);
 
 	dump_lines_file.name = dump_lines_name(&name);
-	for (size_t i = 0; i <= count; i++) {
+	for (size_t i = 0; i <= count + snapshot->context_count; i++) {
 		dump_put_document(&text, snapshot, order, i, count);
 		if (text.cut) {
 			dump_flush_lines(&text);

@@ -8,6 +8,7 @@
 #ifndef TL_OUTPUT_SNAPSHOT_H
 #define TL_OUTPUT_SNAPSHOT_H
 
+#include "../analysis/verdict.h"
 #include "../base/types.h"
 
 #define SNAPSHOT_FORMAT    1 /* of snapshot-<pid>.json */
@@ -42,12 +43,24 @@ struct snapshot_line {
 	struct site_figures figures;
 };
 
+#define SNAPSHOT_TYPES 3
+
+struct snapshot_type {
+	const char *type; /* NULL: no more */
+	double bytes;
+};
+
 struct snapshot_site {
 	const char *function, *file; /* file "" for natives */
 	enum site_kind kind;
 	uint32_t first_line; /* of the function; 0: unknown */
 	uint32_t line;       /* the line that allocates most bytes; 0: unknown */
 	struct site_figures figures;
+	uint32_t held_line;     /* the line that holds most of what is alive; 0: unknown */
+	struct verdict verdict; /* of what is certainly its own */
+	struct snapshot_type types[SNAPSHOT_TYPES]; /* of survivors, by bytes, descending */
+	double uncertain_bytes; /* of live_bytes; made by nobody knows whom (free lists) */
+	uint32_t context; /* the one that holds most of it, index into contexts; UINT32_MAX: none */
 	double peak_live_bytes; /* of this site when the whole process was at its maximum */
 	uint32_t generations;   /* dump intervals that still own a live sample */
 	double last_free_s;     /* seconds since something of it was freed; NaN: never */
@@ -67,10 +80,35 @@ struct snapshot_frame {
 
 /* What is alive and was allocated by one stack. */
 struct snapshot_stack {
-	uint32_t frame; /* leaf frame */
+	uint32_t frame;   /* leaf frame */
+	uint32_t context; /* index into contexts; UINT32_MAX: its function is the program's own */
 	uint32_t live_samples;
 	struct estimate live_bytes, live_count;
 	float oldest_s, youngest_s; /* ages of its samples */
+};
+
+/* A function that is not the program's own code, as called from one of the program's functions. */
+struct snapshot_context {
+	uint32_t site;                       /* index into sites */
+	uint32_t line;                       /* of that function, the line that holds most */
+	uint32_t stack;                      /* its stack that holds most, index into stacks */
+	const char *via_function, *via_file; /* the nearest frame of the program's own code */
+	uint32_t via_line;
+	struct estimate live_bytes, live_count;
+	struct verdict verdict;
+};
+
+/* What survives of one type whose blocks come from free lists: nobody knows who made it. */
+struct snapshot_pool {
+	const char *type;
+	double held_count;
+	struct verdict verdict; /* `held` has the bytes */
+};
+
+/* A verdict that is worth a person's time. */
+struct snapshot_alarm {
+	uint32_t site;    /* index into sites */
+	uint32_t context; /* index into contexts; UINT32_MAX: the site as a whole */
 };
 
 /* Anonymous memory mapped by one owner, exact. */
@@ -118,6 +156,13 @@ struct snapshot {
 	size_t frame_count;
 	const struct snapshot_stack *stacks; /* sorted by live bytes descending */
 	size_t stack_count;
+	const struct snapshot_context
+		*contexts; /* by live bytes of their largest stack, descending */
+	size_t context_count;
+	const struct snapshot_alarm *alarms; /* the certain growth of bytes per hour, descending */
+	size_t alarm_count;
+	const struct snapshot_pool *pools;
+	size_t pool_count;
 	const struct snapshot_map *maps;
 	size_t map_count;
 };

@@ -16,6 +16,8 @@
 #include "../base/text.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
+#include "../process/py_type.h"
+#include "../profile/contexts.h"
 #include "../profile/live_blocks.h"
 #include "../profile/maps.h"
 #include "../profile/names.h"
@@ -23,12 +25,15 @@
 #include "../profile/sampler.h"
 #include "../profile/sites.h"
 #include "../profile/stacks.h"
+#include "evidence.h"
 
 #include <string.h>
 
 #define SNAPSHOT_INTERVALS 64
-#define SNAPSHOT_DEEPEST   514
-#define SNAPSHOT_OWNERS    64 /* of maps; the rest is one row */
+
+_Static_assert(sizeof(struct snapshot_site) <= SORT_LARGEST_ROW, "rows are sorted in place");
+#define SNAPSHOT_DEEPEST 514
+#define SNAPSHOT_OWNERS  64 /* of maps; the rest is one row */
 
 static struct {
 	uint32_t starts[SNAPSHOT_INTERVALS]; /* ticks at which an interval begins; the first is 0 */
@@ -67,6 +72,13 @@ struct snapshot_work {
 	uint32_t *row_of_stack;        /* by stack number: row + 1; 0: holds nothing */
 	uint32_t *frame_of;            /* by stack number: place among the frames; 0: none yet */
 	struct snapshot_frame *frames;
+
+	struct evidence *evidence;
+	struct snapshot_context *contexts;
+	uint32_t *row_of_context; /* by context number: row + 1; 0: none */
+	bool *site_has_alarm;     /* by row: one of its contexts */
+	struct snapshot_alarm *alarms;
+	struct snapshot_pool pools[PY_TYPE_COUNT];
 
 	struct snapshot_map owners[SNAPSHOT_OWNERS];
 
@@ -128,13 +140,14 @@ static double snapshot_seconds_since(const struct snapshot_work *work, uint32_t 
 /* A sample of a line and a stack. */
 struct snapshot_sample {
 	uint32_t line, stack, birth;
+	unsigned type; /* enum py_type */
 	uint64_t size;
 	double probability;
 	bool is_growth; /* it adds bytes, not a block */
 };
 
 static void snapshot_add_to_stack(struct snapshot_work *work, const struct snapshot_sample *sample,
-				  const struct snapshot_live *term)
+				  uint32_t context, const struct snapshot_live *term)
 {
 	float age_s = (float)snapshot_seconds_since(work, sample->birth);
 	uint32_t *row = &work->row_of_stack[sample->stack];
@@ -144,8 +157,10 @@ static void snapshot_add_to_stack(struct snapshot_work *work, const struct snaps
 		return;
 	if (*row == 0) {
 		*row = (uint32_t)++work->snapshot.stack_count;
-		work->stacks[*row - 1] = (struct snapshot_stack){
-			.frame = sample->stack, .oldest_s = age_s, .youngest_s = age_s};
+		work->stacks[*row - 1] = (struct snapshot_stack){.frame = sample->stack,
+								 .context = context,
+								 .oldest_s = age_s,
+								 .youngest_s = age_s};
 	}
 	stack = &work->stacks[*row - 1];
 	stack->live_samples++;
@@ -169,20 +184,33 @@ static void snapshot_add_sample(struct snapshot_work *work, const struct snapsho
 		.count_variance = sample->is_growth ? 0 : variance,
 	};
 	struct snapshot_live *line = &work->live[sample->line];
+	uint32_t context = contexts_of(sample->line, sample->stack, sample->type);
 
 	line->bytes += term.bytes;
 	line->bytes_variance += term.bytes_variance;
 	line->count += term.count;
 	line->count_variance += term.count_variance;
 	line->intervals |= UINT64_C(1) << snapshot_interval_of(sample->birth);
-	snapshot_add_to_stack(work, sample, &term);
+	snapshot_add_to_stack(work, sample, context, &term);
+	evidence_add(work->evidence, &(struct evidence_sample){
+					     .context = context,
+					     .site = sites_site_of_line(sample->line),
+					     .birth = sample->birth,
+					     .type = sample->type,
+					     .bytes = term.bytes,
+					     .variance = term.bytes_variance,
+					     .weight = weight,
+				     });
 }
 
 static void snapshot_add_blocks(struct snapshot_work *work, struct live_block *copy)
 {
 	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
-		size_t count = live_blocks_copy_shard(shard, copy);
+		size_t count;
 
+		if (work->now > contexts_older())
+			live_blocks_find_types(shard, work->now - contexts_older());
+		count = live_blocks_copy_shard(shard, copy);
 		work->snapshot.live_samples += count;
 		for (size_t i = 0; i < count; i++)
 			snapshot_add_sample(work,
@@ -190,6 +218,7 @@ static void snapshot_add_blocks(struct snapshot_work *work, struct live_block *c
 						    .line = copy[i].line,
 						    .stack = copy[i].stack,
 						    .birth = copy[i].birth,
+						    .type = copy[i].type,
 						    .size = copy[i].size,
 						    .probability = (double)copy[i].probability,
 						    .is_growth = copy[i].flags & LIVE_IS_GROWTH,
@@ -307,6 +336,9 @@ static struct snapshot_site *snapshot_row_of(struct snapshot_work *work, uint32_
 	row->last_free_s = life.last_free == 0 ? (double)__builtin_nanf("")
 					       : snapshot_seconds_since(work, life.last_free - 1);
 	memcpy(row->lifetimes, life.lifetimes, sizeof(row->lifetimes));
+	row->verdict = evidence_judge_site(work->evidence, site, life.lifetimes);
+	row->context = UINT32_MAX;
+	evidence_put_types(work->evidence, site, row->types, &row->uncertain_bytes);
 	return row;
 }
 
@@ -348,6 +380,24 @@ static void snapshot_start_order(struct snapshot_work *work, size_t count)
 		work->order[i] = (uint32_t)i;
 }
 
+/* Where a leak is, is the line that holds most, which need not be the one that allocates most. */
+static void snapshot_find_held_lines(struct snapshot_work *work)
+{
+	double most = 0;
+
+	for (size_t i = 0; i < work->snapshot.line_count; i++) {
+		const struct snapshot_line *line = &work->lines[i];
+		struct snapshot_site *site = &work->sites[line->site];
+
+		if (i == 0 || line[-1].site != line->site)
+			most = -1;
+		if (line->figures.live_bytes.value > most) {
+			most = line->figures.live_bytes.value;
+			site->held_line = line->line;
+		}
+	}
+}
+
 static void snapshot_sort_sites(struct snapshot_work *work)
 {
 	size_t sites = work->snapshot.site_count, lines = work->snapshot.line_count;
@@ -378,6 +428,7 @@ static void snapshot_sort_sites(struct snapshot_work *work)
 	snapshot_start_order(work, lines);
 	sort_descending(work->order, lines, work->keys);
 	sort_apply(work->order, lines, work->lines, sizeof(*work->lines));
+	snapshot_find_held_lines(work);
 	work->snapshot.sites = work->sites;
 	work->snapshot.lines = work->lines;
 }
@@ -404,6 +455,47 @@ static void snapshot_place_frames(struct snapshot_work *work, uint32_t stack)
 	}
 }
 
+/* The row of a stack's context, made by the first of its stacks, which holds most. `number` is the
+ * stack's. */
+static uint32_t snapshot_context_row(struct snapshot_work *work, uint32_t number, uint32_t stack)
+{
+	uint32_t context = work->stacks[stack].context, own = contexts_own_frame(number);
+	struct stack_frame leaf = stacks_frame(number), via = stacks_frame(own);
+	struct snapshot_context *row;
+
+	if (context == CONTEXTS_NONE || contexts_at(context)->via == NAMES_OTHERS ||
+	    contexts_at(context)->site == CONTEXTS_OF_TYPE ||
+	    work->row_of_function[leaf.function] == 0)
+		return UINT32_MAX;
+	if (work->row_of_context[context] != 0)
+		return work->row_of_context[context] - 1;
+	row = &work->contexts[work->snapshot.context_count++];
+	row->site = work->row_of_function[leaf.function] - 1;
+	row->line = leaf.line;
+	row->stack = stack;
+	snapshot_names(via.function, &row->via_function, &row->via_file);
+	row->via_line = via.line;
+	row->verdict = evidence_judge_context(work->evidence, context);
+	work->row_of_context[context] = (uint32_t)work->snapshot.context_count;
+	return work->row_of_context[context] - 1;
+}
+
+static void snapshot_add_to_context(struct snapshot_work *work, struct snapshot_stack *stack)
+{
+	struct snapshot_context *context;
+	struct snapshot_site *site;
+
+	if (stack->context == UINT32_MAX)
+		return;
+	context = &work->contexts[stack->context];
+	site = &work->sites[context->site];
+	snapshot_add_estimate(&context->live_bytes, &stack->live_bytes);
+	snapshot_add_estimate(&context->live_count, &stack->live_count);
+	if (site->context == UINT32_MAX ||
+	    context->live_bytes.value > work->contexts[site->context].live_bytes.value)
+		site->context = stack->context;
+}
+
 static void snapshot_build_stacks(struct snapshot_work *work)
 {
 	size_t count = work->snapshot.stack_count;
@@ -420,12 +512,67 @@ static void snapshot_build_stacks(struct snapshot_work *work)
 		struct snapshot_stack *stack = &work->stacks[i];
 
 		snapshot_place_frames(work, stack->frame);
+		stack->context = snapshot_context_row(work, stack->frame, (uint32_t)i);
 		stack->frame = work->frame_of[stack->frame];
+		snapshot_add_to_context(work, stack);
 		stack->live_bytes.se = math_sqrt(stack->live_bytes.se);
 		stack->live_count.se = math_sqrt(stack->live_count.se);
 	}
+	for (size_t i = 0; i < work->snapshot.context_count; i++) {
+		struct snapshot_context *context = &work->contexts[i];
+
+		context->live_bytes.se = math_sqrt(context->live_bytes.se);
+		context->live_count.se = math_sqrt(context->live_count.se);
+	}
 	work->snapshot.frames = work->frames;
 	work->snapshot.stacks = work->stacks;
+	work->snapshot.contexts = work->contexts;
+}
+
+static void snapshot_add_alarm(struct snapshot_work *work, uint32_t site, uint32_t context)
+{
+	const struct verdict *verdict = context == UINT32_MAX ? &work->sites[site].verdict
+							      : &work->contexts[context].verdict;
+
+	if (!verdict_is_alarm(verdict->kind))
+		return;
+	work->keys[work->snapshot.alarm_count] = verdict->growth.low;
+	work->alarms[work->snapshot.alarm_count++] =
+		(struct snapshot_alarm){.site = site, .context = context};
+}
+
+/* What comes from free lists, by type. */
+static void snapshot_build_pools(struct snapshot_work *work)
+{
+	for (uint32_t number = 1; number < contexts_end(); number++) {
+		struct snapshot_pool *pool = &work->pools[work->snapshot.pool_count];
+
+		if (contexts_at(number)->site != CONTEXTS_OF_TYPE)
+			continue;
+		pool->type = py_type_name((enum py_type)contexts_at(number)->via);
+		pool->verdict = evidence_judge_context(work->evidence, number);
+		pool->held_count = evidence_held_count(work->evidence, number);
+		work->snapshot.pool_count++;
+	}
+	work->snapshot.pools = work->pools;
+}
+
+/* The contexts, and the sites of which no context says it better. */
+static void snapshot_build_alarms(struct snapshot_work *work)
+{
+	for (uint32_t i = 0; i < work->snapshot.context_count; i++) {
+		snapshot_add_alarm(work, work->contexts[i].site, i);
+		if (verdict_is_alarm(work->contexts[i].verdict.kind))
+			work->site_has_alarm[work->contexts[i].site] = true;
+	}
+	for (uint32_t i = 0; i < work->snapshot.site_count; i++) {
+		if (!work->site_has_alarm[i])
+			snapshot_add_alarm(work, i, UINT32_MAX);
+	}
+	snapshot_start_order(work, work->snapshot.alarm_count);
+	sort_descending(work->order, work->snapshot.alarm_count, work->keys);
+	sort_apply(work->order, work->snapshot.alarm_count, work->alarms, sizeof(*work->alarms));
+	work->snapshot.alarms = work->alarms;
 }
 
 static void snapshot_add_owner(struct snapshot_map *owners, size_t *count, const char *owner,
@@ -521,7 +668,7 @@ static struct snapshot_work *snapshot_prepare(void)
 	struct snapshot_memory memory = {0};
 	struct snapshot_work *work;
 
-	most_rows = sites > most_rows ? sites : most_rows;
+	most_rows = sites + CONTEXTS_MOST > most_rows ? sites + CONTEXTS_MOST : most_rows;
 	/* Two rounds: the first adds up, the second hands out. */
 	for (int round = 0; round < 2; round++) {
 		if (round == 1) {
@@ -544,6 +691,13 @@ static struct snapshot_work *snapshot_prepare(void)
 			.row_of_stack = snapshot_allocate(&memory, stacks, sizeof(uint32_t)),
 			.frame_of = snapshot_allocate(&memory, stacks, sizeof(uint32_t)),
 			.frames = snapshot_allocate(&memory, stacks, sizeof(*work->frames)),
+			.contexts =
+				snapshot_allocate(&memory, CONTEXTS_MOST, sizeof(*work->contexts)),
+			.row_of_context =
+				snapshot_allocate(&memory, CONTEXTS_MOST, sizeof(uint32_t)),
+			.site_has_alarm = snapshot_allocate(&memory, sites, sizeof(bool)),
+			.alarms = snapshot_allocate(&memory, sites + CONTEXTS_MOST,
+						    sizeof(*work->alarms)),
 			.keys = snapshot_allocate(&memory, most_rows, sizeof(double)),
 			.order = snapshot_allocate(&memory, most_rows, sizeof(uint32_t)),
 		};
@@ -567,12 +721,17 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	}
 	names_resolve_natives();
 	work->now = recorder_now();
+	contexts_tick(work->now);
+	work->evidence = evidence_open(work->now);
 	snapshot_add_blocks(work, copy);
 	pages_unmap(copy, copy_bytes);
 	snapshot_add_maps(work);
 	snapshot_sum_sites(work);
 	snapshot_sort_sites(work);
 	snapshot_build_stacks(work);
+	snapshot_build_pools(work);
+	evidence_close(work->evidence);
+	snapshot_build_alarms(work);
 	snapshot_build_maps(work);
 	snapshot_fill_process(work, identity);
 	snapshot_end_interval(work->now);

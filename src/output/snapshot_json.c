@@ -209,6 +209,40 @@ static size_t snapshot_json_put_lines(struct snapshot_json *json, const struct s
 	return at;
 }
 
+/* `verdict`: the word and what stands behind it. */
+static void snapshot_json_put_verdict(struct snapshot_json *json, const struct verdict *verdict)
+{
+	double nan = (double)__builtin_nanf("");
+	bool is_said = verdict->kind != VERDICT_UNCLEAR;
+	bool has_survival = verdict->survival.at_risk > 0;
+	char sentence_buffer[256];
+	struct text sentence = text_over(sentence_buffer, sizeof(sentence_buffer));
+
+	verdict_put_sentence(&sentence, verdict);
+	snapshot_json_open(json, "verdict", '{');
+	snapshot_json_string(json, "word", verdict_word(verdict->kind));
+	snapshot_json_string(json, "sentence", text_terminate(&sentence));
+	snapshot_json_fixed(json, "bytes_per_second", is_said ? verdict->growth.rate : nan, 3);
+	snapshot_json_fixed(json, "low", is_said ? verdict->growth.low : nan, 3);
+	snapshot_json_fixed(json, "high", is_said ? verdict->growth.high : nan, 3);
+	snapshot_json_fixed(json, "survival", has_survival ? verdict->survival.share : nan, 6);
+	snapshot_json_fixed(json, "survival_low", has_survival ? verdict->survival.low : nan, 6);
+	snapshot_json_fixed(json, "survival_high", has_survival ? verdict->survival.high : nan, 6);
+	snapshot_json_fixed(json, "survival_seconds", has_survival ? verdict->survival.units : nan,
+			    2);
+	snapshot_json_close(json, '}');
+}
+
+/* An index, or null where there is none. */
+static void snapshot_json_index(struct snapshot_json *json, const char *key, uint32_t index,
+				size_t count)
+{
+	if (index < count)
+		snapshot_json_u64(json, key, index);
+	else
+		text_put(snapshot_json_key(json, key), "null");
+}
+
 static void snapshot_json_put_functions(struct snapshot_json *json, const struct snapshot *snapshot)
 {
 	static const char *const kinds[] = {
@@ -227,6 +261,19 @@ static void snapshot_json_put_functions(struct snapshot_json *json, const struct
 		snapshot_json_u64(json, "line", site->line);
 		snapshot_json_put_figures(json, &site->figures);
 		snapshot_json_fixed(json, "peak_live_bytes", site->peak_live_bytes, 2);
+		snapshot_json_u64(json, "held_line", site->held_line);
+		snapshot_json_put_verdict(json, &site->verdict);
+		snapshot_json_index(json, "context", site->context, snapshot->context_count);
+		snapshot_json_fixed(json, "uncertain_bytes", site->uncertain_bytes, 0);
+		snapshot_json_open(json, "types", '[');
+		for (size_t type = 0; type < SNAPSHOT_TYPES && site->types[type].type != NULL;
+		     type++) {
+			snapshot_json_open(json, NULL, '{');
+			snapshot_json_string(json, "type", site->types[type].type);
+			snapshot_json_fixed(json, "bytes", site->types[type].bytes, 0);
+			snapshot_json_close(json, '}');
+		}
+		snapshot_json_close(json, ']');
 		snapshot_json_u64(json, "generations", site->generations);
 		snapshot_json_fixed(json, "last_free_seconds", site->last_free_s, 2);
 		snapshot_json_open(json, "lifetimes", '[');
@@ -276,11 +323,65 @@ static void snapshot_json_put_stacks(struct snapshot_json *json, const struct sn
 
 		snapshot_json_open(json, NULL, '{');
 		snapshot_json_u64(json, "frame", stack->frame);
+		snapshot_json_index(json, "context", stack->context, snapshot->context_count);
 		snapshot_json_estimate(json, "live_bytes", &stack->live_bytes);
 		snapshot_json_estimate(json, "live_count", &stack->live_count);
 		snapshot_json_u64(json, "live_samples", stack->live_samples);
 		snapshot_json_fixed(json, "oldest_seconds", stack->oldest_s, 2);
 		snapshot_json_fixed(json, "youngest_seconds", stack->youngest_s, 2);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
+static void snapshot_json_put_contexts(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "contexts", '[');
+	for (size_t i = 0; i < snapshot->context_count; i++) {
+		const struct snapshot_context *context = &snapshot->contexts[i];
+
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_u64(json, "function", context->site);
+		snapshot_json_u64(json, "line", context->line);
+		snapshot_json_u64(json, "stack", context->stack);
+		snapshot_json_string(json, "via_function", context->via_function);
+		snapshot_json_string(json, "via_file", context->via_file);
+		snapshot_json_u64(json, "via_line", context->via_line);
+		snapshot_json_estimate(json, "live_bytes", &context->live_bytes);
+		snapshot_json_estimate(json, "live_count", &context->live_count);
+		snapshot_json_put_verdict(json, &context->verdict);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
+/* What a person should read first. */
+static void snapshot_json_put_alarms(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "alarms", '[');
+	for (size_t i = 0; i < snapshot->alarm_count; i++) {
+		const struct snapshot_alarm *alarm = &snapshot->alarms[i];
+
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_u64(json, "function", alarm->site);
+		snapshot_json_index(json, "context", alarm->context, snapshot->context_count);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
+/* What comes from free lists: known by its type only. */
+static void snapshot_json_put_pools(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "uncertain", '[');
+	for (size_t i = 0; i < snapshot->pool_count; i++) {
+		const struct snapshot_pool *pool = &snapshot->pools[i];
+
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_string(json, "type", pool->type);
+		snapshot_json_fixed(json, "bytes", pool->verdict.held, 0);
+		snapshot_json_fixed(json, "count", pool->held_count, 0);
+		snapshot_json_put_verdict(json, &pool->verdict);
 		snapshot_json_close(json, '}');
 	}
 	snapshot_json_close(json, ']');
@@ -311,6 +412,9 @@ static void snapshot_json_put_all(struct snapshot_json *json, const struct snaps
 	snapshot_json_put_functions(json, snapshot);
 	snapshot_json_put_frames(json, snapshot);
 	snapshot_json_put_stacks(json, snapshot);
+	snapshot_json_put_contexts(json, snapshot);
+	snapshot_json_put_alarms(json, snapshot);
+	snapshot_json_put_pools(json, snapshot);
 	snapshot_json_put_maps(json, snapshot);
 	snapshot_json_close(json, '}');
 	text_put_char(&json->text, '\n');

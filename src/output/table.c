@@ -20,10 +20,13 @@ static const char table_header[] =
 /* Two names of 255 bytes, each byte at most `\xNN`, and seven figures; a trailer is shorter than
  * the header. */
 #define TABLE_ROW_ROOM (2 * 255 * 4 + 256)
+#define TABLE_POOLS    ((size_t)4096) /* a line for each of a dozen types */
+#define TABLE_ALARMS   ((size_t)20) /* of an alarm, twice as long; more than so many nobody reads */
 
 TL_INTERNAL size_t table_room(uint64_t rows)
 {
-	return 2 * sizeof(table_header) + (size_t)rows * TABLE_ROW_ROOM;
+	return 2 * sizeof(table_header) + (size_t)rows * TABLE_ROW_ROOM +
+	       TABLE_ALARMS * 2 * TABLE_ROW_ROOM + TABLE_POOLS;
 }
 
 static void table_put_count(struct text *text, double count, size_t width)
@@ -78,6 +81,57 @@ static void table_put_row(struct text *text, const struct snapshot_site *site)
 	text_put_char(text, '\n');
 }
 
+/* WORD  function file:line  what stands behind it. Of a library's function: the program's own code
+ * that called it, and behind it the function. */
+static void table_put_alarm(struct text *text, const struct snapshot *snapshot,
+			    const struct snapshot_alarm *alarm)
+{
+	const struct snapshot_site *site = &snapshot->sites[alarm->site];
+	const struct snapshot_context *context = NULL;
+	const struct verdict *verdict = &site->verdict;
+	size_t start = text->length;
+
+	if (alarm->context < snapshot->context_count) {
+		context = &snapshot->contexts[alarm->context];
+		verdict = &context->verdict;
+	}
+	text_put(text, verdict->kind == VERDICT_LEAKING ? "LEAKING" : "GROWING");
+	text_pad_left_aligned(text, start, 9);
+	text_put_plain(text, context != NULL ? context->via_function : site->function);
+	text_put_char(text, ' ');
+	text_put_plain(text, context != NULL ? context->via_file : site->file);
+	text_put_char(text, ':');
+	text_put_u64(text, context != NULL ? context->via_line : site->held_line);
+	text_put(text, "  ");
+	verdict_put_sentence(text, verdict);
+	if (context != NULL) {
+		text_put(text, ", in ");
+		text_put_plain(text, site->function);
+		text_put_char(text, ' ');
+		text_put_plain(text, site->file);
+		text_put_char(text, ':');
+		text_put_u64(text, context->line);
+	}
+	text_put_char(text, '\n');
+}
+
+/* WORD  40000 tuple, maker unknown on this Python  what stands behind it. Below all that is certain. */
+static void table_put_pool(struct text *text, const struct snapshot_pool *pool)
+{
+	size_t start = text->length;
+
+	if (!verdict_is_alarm(pool->verdict.kind))
+		return;
+	text_put(text, pool->verdict.kind == VERDICT_LEAKING ? "LEAKING" : "GROWING");
+	text_pad_left_aligned(text, start, 9);
+	text_put_fixed(text, pool->held_count, 0);
+	text_put(text, " x ");
+	text_put(text, pool->type);
+	text_put(text, ", maker unknown on this Python (free list)  ");
+	verdict_put_sentence(text, &pool->verdict);
+	text_put_char(text, '\n');
+}
+
 static void table_put_trailer(struct text *text, const struct snapshot *snapshot)
 {
 	text_put(text, "--- dump at ");
@@ -104,5 +158,9 @@ TL_INTERNAL void table_build(struct text *text, const struct snapshot *snapshot,
 	text_put(text, table_header);
 	for (size_t i = 0; i < snapshot->site_count && i < top; i++)
 		table_put_row(text, &snapshot->sites[i]);
+	for (size_t i = 0; i < snapshot->alarm_count && i < TABLE_ALARMS; i++)
+		table_put_alarm(text, snapshot, &snapshot->alarms[i]);
+	for (size_t i = 0; i < snapshot->pool_count; i++)
+		table_put_pool(text, &snapshot->pools[i]);
 	table_put_trailer(text, snapshot);
 }

@@ -224,6 +224,12 @@ static void *py_layout_library(void)
 	return library ? library : RTLD_DEFAULT;
 }
 
+static const char *const py_layout_type_names[PY_LAYOUT_TYPES] = {
+	"PyTuple_Type", "PyList_Type",     "PyDict_Type",  "PyFloat_Type",
+	"PyLong_Type",  "PyUnicode_Type",  "PyBytes_Type", "PyByteArray_Type",
+	"PySet_Type",   "PyFunction_Type", "PyFrame_Type",
+};
+
 static void py_layout_find_functions(struct py_layout *layout, void *library)
 {
 	layout->is_initialized = (int (*)(void))dlsym(library, "Py_IsInitialized");
@@ -239,6 +245,8 @@ static void py_layout_find_functions(struct py_layout *layout, void *library)
 	layout->set_allocator =
 		(void (*)(int, struct py_allocator *))dlsym(library, "PyMem_SetAllocator");
 	layout->code_type = dlsym(library, "PyCode_Type");
+	for (size_t i = 0; i < PY_LAYOUT_TYPES; i++)
+		layout->types[i] = dlsym(library, py_layout_type_names[i]);
 }
 
 static bool py_layout_is_known(struct py_layout *layout, void *library)

@@ -26,6 +26,8 @@ enum py_line_table {
 	PY_LINES_LOCATIONS, /* 3.11 and later: PEP 657 */
 };
 
+#define PY_LAYOUT_TYPES 11 /* types whose addresses are known: tuple, list, dict, ... */
+
 /* Offsets in bytes; -1 where the version has no such field. */
 struct py_layout {
 	int minor;          /* 8 to 15; 0: unknown or no CPython found */
@@ -41,7 +43,9 @@ struct py_layout {
 	void (*get_allocator)(int domain, struct py_allocator *allocator);
 	void (*set_allocator)(int domain, struct py_allocator *allocator);
 	const void *code_type; /* &PyCode_Type */
-	const char *version;   /* Py_GetVersion() */
+	const void
+		*types[PY_LAYOUT_TYPES]; /* in the order of py_layout_type_names; NULL: not found */
+	const char *version;             /* Py_GetVersion() */
 
 	/* The rest is for py_frame and its tests. */
 	int thread_frame, cframe_current;

@@ -21,6 +21,7 @@
 
 #include "../base/pages.h"
 #include "../base/random.h"
+#include "../process/py_type.h"
 #include "sampler.h"
 
 #include <pthread.h>
@@ -382,6 +383,23 @@ TL_INTERNAL size_t live_blocks_copy_shard(size_t number, struct live_block *copy
 	}
 	pthread_mutex_unlock(&shard->lock);
 	return count;
+}
+
+TL_INTERNAL void live_blocks_find_types(size_t number, uint32_t born_before)
+{
+	struct live_shard *shard = &live_shards[number];
+
+	pthread_mutex_lock(&shard->lock);
+	for (size_t slot = 0; shard->used > 0 && slot < shard->size; slot++) {
+		struct live_block *block = &shard->slots[slot];
+
+		if (block->address != 0 && (block->flags & LIVE_IS_PYTHON) &&
+		    block->type == PY_TYPE_NOT_LOOKED && block->birth <= born_before)
+			block->type = py_type_of((const void *)(uintptr_t)block->address,
+						 block->flags & LIVE_IS_GROWTH ? 0 : block->size) &
+				      15u;
+	}
+	pthread_mutex_unlock(&shard->lock);
 }
 
 TL_INTERNAL size_t live_blocks_capacity(void)

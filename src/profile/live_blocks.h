@@ -21,7 +21,8 @@ enum {
 struct live_block {
 	uint64_t address; /* 0: unused */
 	uint64_t size : 48;
-	uint64_t flags : 8;
+	uint64_t flags : 4;
+	uint64_t type : 4;  /* enum py_type, once it was looked at */
 	uint64_t level : 8; /* of T and N that `probability` belongs to */
 	float probability;  /* of inclusion; the sample weighs its inverse */
 	uint32_t line;      /* where it was allocated: a number of sites.h */
@@ -67,6 +68,10 @@ TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
 TL_INTERNAL size_t live_blocks_shards(void);
 TL_INTERNAL size_t live_blocks_shard_slots(void);
 TL_INTERNAL size_t live_blocks_copy_shard(size_t number, struct live_block *copy);
+
+/* Looks what objects the shard's entries of CPython's layer are, where it has not, of those born
+ * before a tick: by then they are whole. While the shard is locked they cannot be freed. */
+TL_INTERNAL void live_blocks_find_types(size_t number, uint32_t born_before);
 
 TL_INTERNAL size_t live_blocks_capacity(void);
 TL_INTERNAL uint64_t live_blocks_thinned(void); /* how often a shard was thinned */

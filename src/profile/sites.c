@@ -111,6 +111,11 @@ TL_INTERNAL uint32_t sites_line(uint32_t function, uint32_t line)
 	return number;
 }
 
+TL_INTERNAL uint32_t sites_site_of_line(uint32_t line)
+{
+	return sites_lines[line].site; /* constant once the line is known */
+}
+
 static void sites_raise_largest(struct line_figures *figures, uint64_t size)
 {
 	uint64_t largest = TL_LOAD(figures->largest);

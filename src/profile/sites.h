@@ -52,6 +52,9 @@ TL_INTERNAL void sites_reset_in_child(void);
 /* The number of the line of a function (numbers of names.h). */
 TL_INTERNAL uint32_t sites_line(uint32_t function, uint32_t line);
 
+/* The site that a line belongs to. */
+TL_INTERNAL uint32_t sites_site_of_line(uint32_t line);
+
 TL_INTERNAL void sites_count(uint32_t line, uint64_t size);
 TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample);
 /* `age_ticks` since its birth, `now` in ticks. */

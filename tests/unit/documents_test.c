@@ -1,4 +1,4 @@
-/* links: base/text.c base/hash.c base/sort.c output/documents.c */
+/* links: base/text.c base/hash.c base/sort.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c output/documents.c */
 #include "output/documents.h"
 
 #include "output_fixture.h"
@@ -75,13 +75,14 @@ static void a_function_has_the_promised_fields_in_the_promised_order(void **stat
 		"\"labels.tier\":\"we\\\"b\",\"labels.team\":\"last\",\"queued\":false,"
 		"\"_id\":\"0123456789abcdef0123456789abcdef\",\"kind\":\"function\",\"counted\":"
 		"10000,"
-		"\"counted_bytes\":5546967,\"verdict\":\"unclear\",\"live_bytes\":5400000,\"live_"
+		"\"counted_bytes\":5546967,\"verdict\":\"leaking\",\"live_bytes\":5400000,\"live_"
 		"bytes_se\":1235,"
-		"\"live_count\":9900,\"live_count_se\":12.13,\"growth_mb_per_hour\":null,\"growth_"
-		"low\":null,"
-		"\"growth_high\":null,\"survival_pct\":null,\"survival_seconds\":null,"
+		"\"live_count\":9900,\"live_count_se\":12.13,\"growth_mb_per_hour\":36.000,"
+		"\"growth_low\":18.000,\"growth_high\":54.000,\"survival_pct\":98.00,"
+		"\"survival_seconds\":240.00,"
 		"\"generations\":3,"
-		"\"last_free_seconds\":null,\"uncertain_bytes\":null,\"types\":[],\"via_function\":"
+		"\"last_free_seconds\":null,\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\","
+		"\"bytes\":4096}],\"via_function\":"
 		"null,"
 		"\"via_file\":null,\"via_line\":null,\"sample_rate\":50,\"sample_bytes\":131072}"
 		"\n");
@@ -125,7 +126,7 @@ static void a_process_tells_its_memory_its_losses_and_our_cost(void **state)
 	snapshot.lost_samples = 17;
 	document(&snapshot, SIZE_MAX);
 
-	assert_non_null(strstr(buffer, "\"kind\":\"process\",\"verdict\":\"unclear\""));
+	assert_non_null(strstr(buffer, "\"kind\":\"process\",\"verdict\":\"leaking\""));
 	assert_non_null(strstr(
 		buffer,
 		"\"rss_bytes\":52428800,\"peak_rss_bytes\":62914560,\"live_bytes\":8388608,"));

@@ -1,4 +1,4 @@
-/* links: base/text.c base/hash.c base/sort.c base/pages.c output/log_folder.c output/log_file.c output/table.c output/documents.c base/clock.c process/proc_memory.c output/snapshot_json.c output/dump.c */
+/* links: base/text.c base/hash.c base/sort.c base/pages.c output/log_folder.c output/log_file.c output/table.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c output/documents.c base/clock.c process/proc_memory.c output/snapshot_json.c output/dump.c */
 #include "output/dump.h"
 #include "output/log_folder.h"
 
@@ -55,7 +55,8 @@ static void each_dump_is_a_table_its_lines_and_a_snapshot(void **state)
 
 	assert_int_equal(count(table, "FUNCTION "), 2);
 	assert_int_equal(count(table, ") ---\n"), 2);
-	assert_int_equal(assert_json_lines(lines), 2 * (TL_COUNT_OF(fixture_sites) + 1));
+	assert_int_equal(assert_json_lines(lines),
+			 2 * (TL_COUNT_OF(fixture_sites) + TL_COUNT_OF(fixture_contexts) + 1));
 	assert_int_equal(count(lines, "\"kind\":\"process\""), 2);
 	assert_int_equal(assert_json_lines(json), 1);
 	assert_string_equal(said, "");
@@ -78,7 +79,7 @@ static void lines_come_by_live_bytes_at_most_1000_and_the_process_last(void **st
 	}
 	snapshot.sites = sites;
 	snapshot.site_count = SITES;
-	snapshot.line_count = 0;
+	snapshot.line_count = snapshot.context_count = snapshot.alarm_count = 0;
 	dump_write(&snapshot);
 	lines = must_read("profiler.jsonl");
 
@@ -135,7 +136,8 @@ static void a_huge_top_costs_no_memory_it_does_not_use(void **state)
 	dump_write(&snapshot);
 	table = must_read("profiler.json");
 
-	assert_int_equal(count(table, "\n"), 2 + TL_COUNT_OF(fixture_sites) + 1);
+	assert_int_equal(count(table, "\n"),
+			 2 + TL_COUNT_OF(fixture_sites) + TL_COUNT_OF(fixture_alarms) + 1);
 	free(table);
 }
 
@@ -201,7 +203,9 @@ static void two_processes_never_mix_their_tables(void **state)
 	for (const char *at = table; *at != '\0'; at += strlen(expected), tables++)
 		assert_memory_equal(at, expected, strlen(expected));
 	assert_int_equal(tables, 2 * DUMPS);
-	assert_int_equal(assert_json_lines(lines), 2 * DUMPS * (TL_COUNT_OF(fixture_sites) + 1));
+	assert_int_equal(assert_json_lines(lines),
+			 2 * DUMPS *
+				 (TL_COUNT_OF(fixture_sites) + TL_COUNT_OF(fixture_contexts) + 1));
 	free(table);
 	free(lines);
 	free(expected);

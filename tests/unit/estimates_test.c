@@ -1,10 +1,11 @@
-/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c profile/leaf_memo.c profile/maps.c profile/recorder.c output/snapshot_build.c */
+/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c output/evidence.c output/snapshot_build.c */
 
 /* The estimates as statistics: whole profiles under many seeds, from the countdown to the snapshot, against the truth
  * that the program knows.
  *
  * The seeds are fixed, so a run repeats. With fresh ones each test would fail by chance less than once in 1,000 runs:
  * `check_bias` and `check_intervals` say what they allow. */
+#include "profile/contexts.h"
 #include "profile_fixture.h"
 
 #include "base/math.h"
@@ -253,6 +254,7 @@ static void run_profiles(unsigned seeds, uint64_t sample_rate, uint64_t sample_b
 	runs = seeds;
 	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		recorder_restart_in_child();
+		contexts_reset_in_child();
 		sampler_start(sample_rate, sample_bytes, min_size, seed);
 		thread_self = (struct thread){0};
 		next_address = 0x10000000;
@@ -367,8 +369,10 @@ static int start(void **state)
 	(void)state;
 	config.table_size = 200000;
 	config.stack_depth = 32;
+	config.app = "";
+	config.older_s = 0.5;
 	sampler_start(50, 131072, 500, 1);
-	return recorder_start(0) == TL_OK ? 0 : -1;
+	return recorder_start(0) == TL_OK && contexts_start() == TL_OK ? 0 : -1;
 }
 
 static int forget(void **state)
@@ -377,6 +381,7 @@ static int forget(void **state)
 	kind_count = 0;
 	now_and_then = NULL;
 	recorder_restart_in_child();
+	contexts_reset_in_child();
 	sampler_start(50, 131072, 500, 1);
 	return 0;
 }

@@ -1,4 +1,4 @@
-/* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c */
+/* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c process/py_type.c process/py_layout.c */
 #include "profile/live_blocks.h"
 
 #include "base/random.h"

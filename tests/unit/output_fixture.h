@@ -284,6 +284,18 @@ static const struct snapshot_site fixture_sites[] = {
 			    .retention = 1,
 			    .live_bytes = {5400000.4, 1234.5},
 			    .live_count = {9900.25, 12.125}},
+		.held_line = 40,
+		.verdict = {.kind = VERDICT_LEAKING,
+			    .growth = {10485.76, 5242.88, 15728.64},
+			    .survival = {.share = 0.98,
+					 .low = 0.95,
+					 .high = 0.99,
+					 .units = 240,
+					 .at_risk = 200},
+			    .generations = 6},
+		.types = {{"dict", 4096}},
+		.uncertain_bytes = 4096,
+		.context = UINT32_MAX,
 		.peak_live_bytes = 5400000.25,
 		.generations = 3,
 		.last_free_s = NAN,
@@ -360,6 +372,7 @@ static const struct snapshot_frame fixture_frames[] = {
 
 static const struct snapshot_stack fixture_stacks[] = {
 	{.frame = 2,
+	 .context = UINT32_MAX,
 	 .live_bytes = {5400000.4, 1234.5},
 	 .live_count = {9900.25, 12.125},
 	 .live_samples = 196,
@@ -372,6 +385,23 @@ static const struct snapshot_stack fixture_stacks[] = {
 	 .oldest_s = 3,
 	 .youngest_s = 3},
 };
+
+static const struct snapshot_context fixture_contexts[] = {
+	{.site = 1,
+	 .line = 7,
+	 .stack = 1,
+	 .via_function = "han|dle",
+	 .via_file = "app.py",
+	 .via_line = 12,
+	 .live_bytes = {MIB, 64},
+	 .live_count = {1, 0},
+	 .verdict = {.kind = VERDICT_GROWING,
+		     .growth = {100, 10, 200},
+		     .survival = {NAN, NAN, NAN, 0, 0},
+		     .generations = 3}},
+};
+
+static const struct snapshot_alarm fixture_alarms[] = {{0, UINT32_MAX}, {1, 0}};
 
 static const struct snapshot_map fixture_maps[] = {
 	{"pymalloc arenas", 4 * MIB, 4},
@@ -410,6 +440,10 @@ static const struct snapshot fixture_snapshot = {
 	.frame_count = TL_COUNT_OF(fixture_frames),
 	.stacks = fixture_stacks,
 	.stack_count = TL_COUNT_OF(fixture_stacks),
+	.contexts = fixture_contexts,
+	.context_count = TL_COUNT_OF(fixture_contexts),
+	.alarms = fixture_alarms,
+	.alarm_count = TL_COUNT_OF(fixture_alarms),
 	.maps = fixture_maps,
 	.map_count = TL_COUNT_OF(fixture_maps),
 };

@@ -1,9 +1,10 @@
-/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c profile/leaf_memo.c profile/maps.c profile/recorder.c output/snapshot_build.c */
+/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c output/evidence.c output/snapshot_build.c */
 #include "output/snapshot_build.h"
 
 #include "base/clock.h"
 #include "base/math.h"
 #include "base/pages.h"
+#include "profile/contexts.h"
 #include "profile_fixture.h"
 
 #include <pthread.h>
@@ -28,9 +29,11 @@ static int start(void **state)
 	(void)state;
 	config.table_size = 200000;
 	config.stack_depth = 32;
+	config.app = "";
+	config.older_s = 0.5;
 	config.job_name = "job";
 	config.labels = "k=v";
-	return recorder_start(0) == TL_OK ? 0 : -1;
+	return recorder_start(0) == TL_OK && contexts_start() == TL_OK ? 0 : -1;
 }
 
 static void use_settings(uint64_t rate, uint64_t bytes, uint64_t min_size)
@@ -44,6 +47,7 @@ static int empty(void **state)
 {
 	(void)state;
 	recorder_restart_in_child();
+	contexts_reset_in_child();
 	maps_remove(0, UINTPTR_MAX, NULL, 0); /* arenas, which a child keeps */
 	snapshot_reset_in_child();
 	use_settings(1, 131072, 1);

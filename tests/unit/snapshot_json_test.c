@@ -1,4 +1,4 @@
-/* links: base/text.c output/log_folder.c base/clock.c process/proc_memory.c output/snapshot_json.c */
+/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c output/snapshot_json.c */
 #include "output/log_folder.h"
 #include "output/snapshot_json.h"
 
@@ -96,16 +96,31 @@ static void is_the_whole_profile_as_one_valid_document(void **state)
 		"\"sample_count\":200,\"sample_bytes\":104858,\"freed_samples\":0,\"freed_sample_"
 		"bytes\":0,"
 		"\"retention\":1.000000,\"live_bytes\":[5400000.40,1234.50],"
-		"\"live_count\":[9900.25,12.13],\"peak_live_bytes\":5400000.25,\"generations\":3,"
+		"\"live_count\":[9900.25,12.13],\"peak_live_bytes\":5400000.25,\"held_line\":40,"
+		"\"verdict\":{\"word\":\"leaking\",\"sentence\":\"+36.0 MB/h (18.0 to 54.0), "
+		"98 % alive after 4 min, 6 generations\",\"bytes_per_second\":10485.760,"
+		"\"low\":5242.880,\"high\":15728.640,\"survival\":0.980000,"
+		"\"survival_low\":0.950000,\"survival_high\":0.990000,"
+		"\"survival_seconds\":240.00},\"context\":null,"
+		"\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\",\"bytes\":4096}],"
+		"\"generations\":3,"
 		"\"last_free_seconds\":null,\"lifetimes\":[1,2,3,0,0,");
 	assert_holds(contents, "\"lines\":[{\"line\":38,\"counted\":9000,");
 	assert_holds(contents, "{\"line\":40,\"counted\":1000,");
 	assert_holds(contents, "\"kind\":\"native\",\"first_line\":0,\"line\":0,");
+	assert_holds(
+		contents,
+		"\"frames\":[null,[0,-1,90,\"<module>\",\"test_leaks.py\"],[1,0,38],[1,1,7]],"
+		"\"stacks\":[{\"frame\":2,\"context\":null,\"live_bytes\":[5400000.40,1234.50],"
+		"\"live_count\":[9900.25,12.13],\"live_samples\":196,\"oldest_seconds\":12.50,"
+		"\"youngest_seconds\":0.01},");
 	assert_holds(contents,
-		     "\"frames\":[null,[0,-1,90,\"<module>\",\"test_leaks.py\"],[1,0,38],[1,1,7]],"
-		     "\"stacks\":[{\"frame\":2,\"live_bytes\":[5400000.40,1234.50],"
-		     "\"live_count\":[9900.25,12.13],\"live_samples\":196,\"oldest_seconds\":12.50,"
-		     "\"youngest_seconds\":0.01},");
+		     "\"contexts\":[{\"function\":1,\"line\":7,\"stack\":1,\"via_function\":\"han|"
+		     "dle\",\"via_file\":\"app.py\",\"via_line\":12,"
+		     "\"live_bytes\":[1048576.00,64.00],\"live_count\":[1.00,0.00],"
+		     "\"verdict\":{\"word\":\"growing\",");
+	assert_holds(contents, "\"alarms\":[{\"function\":0,\"context\":null},"
+			       "{\"function\":1,\"context\":0}],");
 	assert_holds(contents,
 		     "\"maps\":[{\"owner\":\"pymalloc arenas\",\"bytes\":4194304,\"count\":4},"
 		     "{\"owner\":\"lib\\\"quoted\\\".so\",\"bytes\":4096,\"count\":1}]}\n");
@@ -119,9 +134,11 @@ static void an_empty_profile_is_a_valid_document(void **state)
 	(void)state;
 	snapshot.site_count = snapshot.line_count = snapshot.frame_count = 0;
 	snapshot.stack_count = snapshot.map_count = 0;
+	snapshot.context_count = snapshot.alarm_count = 0;
 	contents = written();
 
-	assert_holds(contents, "\"functions\":[],\"frames\":[],\"stacks\":[],\"maps\":[]}\n");
+	assert_holds(contents, "\"functions\":[],\"frames\":[],\"stacks\":[],\"contexts\":[],"
+			       "\"alarms\":[],\"uncertain\":[],\"maps\":[]}\n");
 	free(contents);
 }
 
