@@ -2,6 +2,7 @@
 
 #include "../base/clock.h"
 #include "../base/thread.h"
+#include "../output/elastic_post.h"
 #include "../output/event_log.h"
 #include "../process/config.h"
 #include "../process/py_layout.h"
@@ -42,7 +43,11 @@ static void worker_tick(void)
 	if (config.events)
 		event_log_flush();
 	reports_note_cpu(clock_thread_cpu_s());
-	if (interval_ns == 0 || !recorder_is_open())
+	if (!recorder_is_open())
+		return;
+	if (elastic_post_is_on())
+		elastic_post_tick();
+	if (interval_ns == 0)
 		return;
 	if (worker.next_dump_ns == 0)
 		worker.next_dump_ns = now + interval_ns;

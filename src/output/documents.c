@@ -11,7 +11,6 @@
 #include "../base/hash.h"
 #include "../base/sort.h"
 #include "../base/text.h"
-#include "../process/config.h"
 #include "snapshot.h"
 
 #include <string.h>
@@ -175,7 +174,7 @@ static void documents_begin(struct text *text, const struct snapshot *snapshot)
 
 /* Who wrote it, when, and as what. */
 static void documents_put_origin(struct text *text, const struct snapshot *snapshot,
-				 const struct snapshot_site *site)
+				 const struct snapshot_site *site, bool is_queued)
 {
 	documents_put_fixed(text, "elapsed_seconds", snapshot->elapsed_s, 3);
 	documents_put_time(text, "@timestamp", snapshot->time);
@@ -184,7 +183,7 @@ static void documents_put_origin(struct text *text, const struct snapshot *snaps
 	documents_put_u64(text, "dump", snapshot->dump);
 	documents_put_string(text, "service.name", snapshot->job_name);
 	documents_put_labels(text, snapshot->labels);
-	documents_put_bool(text, "queued", config.elasticsearch);
+	documents_put_bool(text, "queued", is_queued);
 	documents_put_id(text, snapshot, site);
 	documents_put_string(text, "kind", site == NULL ? "process" : "function");
 }
@@ -255,25 +254,27 @@ static void documents_end(struct text *text, size_t start)
 		text->length = start;
 }
 
-TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot, size_t site)
+TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot, size_t site,
+				    bool is_queued)
 {
 	const struct snapshot_site *row = &snapshot->sites[site];
 	size_t start = text->length;
 
 	documents_begin(text, snapshot);
 	documents_put_usage(text, row);
-	documents_put_origin(text, snapshot, row);
+	documents_put_origin(text, snapshot, row, is_queued);
 	documents_put_verdict(text, row);
 	documents_put_rates(text, snapshot);
 	documents_end(text, start);
 }
 
-TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot)
+TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot,
+				   bool is_queued)
 {
 	size_t start = text->length;
 
 	documents_begin(text, snapshot);
-	documents_put_origin(text, snapshot, NULL);
+	documents_put_origin(text, snapshot, NULL, is_queued);
 	documents_put_string(text, "verdict", "unclear");
 	documents_put_bool(text, "final", snapshot->is_final);
 	documents_put_string(text, "program", snapshot->program);

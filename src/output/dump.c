@@ -10,6 +10,7 @@
 #include "../base/text.h"
 #include "../process/config.h"
 #include "documents.h"
+#include "elastic_post.h"
 #include "log_file.h"
 #include "snapshot.h"
 #include "snapshot_json.h"
@@ -18,8 +19,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define DUMP_LINES ((size_t)64 * 1024) /* of one write of JSON lines */
-#define DUMP_NAME  4096
+#define DUMP_LINES   ((size_t)64 * 1024) /* of one write of JSON lines */
+#define DUMP_NAME    4096
+#define DUMP_PROCESS SIZE_MAX /* in place of a site */
 
 static struct log_file dump_table_file, dump_lines_file;
 
@@ -56,14 +58,31 @@ static void dump_flush_lines(struct text *text)
 	text_clear(text);
 }
 
-/* The functions in their order, the process behind them. */
-static void dump_put_document(struct text *text, const struct snapshot *snapshot,
-			      const uint32_t *order, size_t at, size_t count)
+/* The functions of the table are shipped. `site` DUMP_PROCESS: the process. */
+static bool dump_is_queued(size_t site)
 {
-	if (at < count)
-		documents_function(text, snapshot, order[at]);
+	return elastic_post_is_on() && (site == DUMP_PROCESS || site < config.top);
+}
+
+static void dump_put_document(struct text *text, const struct snapshot *snapshot, size_t site)
+{
+	size_t start = text->length;
+
+	if (site == DUMP_PROCESS)
+		documents_process(text, snapshot, dump_is_queued(site));
 	else
-		documents_process(text, snapshot);
+		documents_function(text, snapshot, site, dump_is_queued(site));
+	if (!text->cut && dump_is_queued(site))
+		elastic_post_add(text->data + start, text->length - start);
+}
+
+static void dump_write_document(struct text *text, const struct snapshot *snapshot, size_t site)
+{
+	dump_put_document(text, snapshot, site);
+	if (text->cut) {
+		dump_flush_lines(text);
+		dump_put_document(text, snapshot, site);
+	}
 }
 
 /* The ranking: a key and an index for each site. */
@@ -72,7 +91,8 @@ static size_t dump_ranking_bytes(const struct snapshot *snapshot)
 	return snapshot->site_count * (sizeof(double) + sizeof(uint32_t));
 }
 
-/* The scratch holds the ranking first, then a buffer of lines. */
+/* The functions by live bytes; those of the table's rows that have too little alive for that; the
+ * process. The scratch holds the ranking first, then a buffer of lines. */
 static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
 {
 	char name_buffer[DUMP_NAME];
@@ -83,14 +103,18 @@ static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
 	size_t count = documents_rank(snapshot, order, keys);
 
 	dump_lines_file.name = dump_lines_name(&name);
-	for (size_t i = 0; i <= count; i++) {
-		dump_put_document(&text, snapshot, order, i, count);
-		if (text.cut) {
-			dump_flush_lines(&text);
-			dump_put_document(&text, snapshot, order, i, count);
-		}
+	for (size_t i = 0; i < count; i++) {
+		dump_write_document(&text, snapshot, order[i]);
+		keys[order[i]] = -1; /* written: the ranking is over */
 	}
+	for (size_t site = 0; site < snapshot->site_count && dump_is_queued(site); site++) {
+		if (keys[site] >= 0)
+			dump_write_document(&text, snapshot, site);
+	}
+	dump_write_document(&text, snapshot, DUMP_PROCESS);
 	dump_flush_lines(&text);
+	if (elastic_post_is_on())
+		elastic_post_commit();
 	dump_lines_file.name = NULL;
 }
 
