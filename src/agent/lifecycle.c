@@ -169,7 +169,8 @@ TL_INTERNAL bool lifecycle_start(void)
 
 	config_load(is_silent && !config.quiet);
 	if (config.elasticsearch)
-		config.elasticsearch = elastic_post_start(is_silent, lifecycle_before_cleanup);
+		config.elasticsearch =
+			elastic_post_start(is_silent && !config.quiet, lifecycle_before_cleanup);
 	log_folder_start(is_silent);
 	if (found == TL_ERR_UNKNOWN && !is_silent)
 		diag_say("no Python stacks: this version is not known: ", py_layout.version, NULL);

@@ -162,7 +162,7 @@ static void elastic_post_say_up(void)
 		diag_say("Elasticsearch: dumps arrive again", NULL);
 		return;
 	}
-	diag_say("Elasticsearch: dumps arrive again; documents lost so far: ",
+	diag_say("Elasticsearch: dumps arrive again; documents lost: ",
 		 elastic_post_number(buffer, lost), " (the JSON lines have them)", NULL);
 	elastic_post.lost_said = lost;
 }
