@@ -572,11 +572,11 @@ static void elastic_post_enqueue(void)
 	struct elastic_request request = {.length = body->length,
 					  .room = (body->length + 4095) & ~(size_t)4095};
 
+	pthread_mutex_lock(&elastic_post.lock);
 	if (body->length > 0)
 		request.pages = pages_map(request.room);
 	if (request.pages != NULL)
 		memcpy(request.pages, body->data, body->length);
-	pthread_mutex_lock(&elastic_post.lock);
 	elastic_post.counts.queued += elastic_post.body_documents;
 	if (request.pages == NULL) {
 		elastic_post.counts.lost += elastic_post.body_documents;
@@ -739,10 +739,10 @@ TL_INTERNAL void elastic_post_fork_child(void)
 	elastic_post.failures = 0;
 	elastic_post.has_said_down = false;
 	random_seed(elastic_post.random, clock_precise_ns(), (uint64_t)getpid());
-	pthread_mutex_init(&elastic_post.lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&elastic_post.changed, &monotonic);
+	pthread_mutex_unlock(&elastic_post.lock);
 }
 
 TL_INTERNAL struct elastic_counts elastic_post_counts(void)
