@@ -33,8 +33,16 @@ COORDINATES = {
     "elasticsearch": "org.elasticsearch.distribution.integ-test-zip:elasticsearch:%s:zip",
     "opensearch-security": "org.opensearch.plugin:opensearch-security:%s.0:zip",
 }
-# Below /var/tmp when we are root: the server's user must be able to read it, and a home is closed.
-CACHE = Path("/var/tmp/trackleak-servers" if os.getuid() == 0 else Path.home() / ".cache/trackleak/servers")
+HOME_CACHE = Path.home() / ".cache/trackleak/servers"
+
+
+def cache():
+    """Where the distributions stand. The server's user must be able to read it, and root's home is often closed."""
+    closed = os.getuid() == 0 and any(not folder.stat().st_mode & 0o001 for folder in HOME_CACHE.parents if folder.exists())
+    return Path("/var/tmp/trackleak-servers") if closed else HOME_CACHE
+
+
+CACHE = cache()
 USER, PASSWORD = "tester", "A-test-only-1!"
 HASH = "$2a$06$6i2hNpXmQQhtaRndbrcmyOAob3f0lyJRn3VKXm6NJfUCN4fxCzS3."  # of PASSWORD, by bcrypt
 HEAP_MB, PATIENCE_S = 256, 150
@@ -123,7 +131,47 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Node:
+class Client:
+    """Asks self.url, as self.user, trusting self.ca."""
+
+    def call(self, method, path, body=None):
+        """(status, answer)"""
+        headers = {"Content-Type": "application/json"}
+        if self.user:
+            login = base64.b64encode(("%s:%s" % (self.user, self.password)).encode()).decode()
+            headers["Authorization"] = "Basic " + login
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        context = ssl.create_default_context(cafile=self.ca) if self.secure else None
+        try:
+            with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+                return answer.status, json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            try:
+                return error.code, json.loads(text)
+            except ValueError:
+                return error.code, {"text": text.decode(errors="replace")}
+
+
+class Given(Client):
+    """The server at ELASTICSEARCH_URL, with the credentials of the environment; nothing of it is started or stopped."""
+
+    kind = "given"
+
+    def __init__(self):
+        self.settings = {k: v for k, v in os.environ.items() if k.startswith("ELASTICSEARCH_")}
+        self.url = self.settings["ELASTICSEARCH_URL"].rstrip("/")
+        self.secure = self.url.startswith("https")
+        self.ca = self.settings.get("ELASTICSEARCH_CA_FILE")
+        self.user, self.password = (self.settings.get("ELASTICSEARCH_" + name) for name in ("USERNAME", "PASSWORD"))
+
+    def remove(self, pattern):
+        for kind in ("_data_stream/", ""):
+            self.call("DELETE", "/" + kind + pattern)
+
+
+class Node(Client):
     def __init__(self, kind, secure=False, settings=()):
         self.kind, self.secure, self.settings = kind, secure, list(settings)
         self.home = distribution(kind, secure)
@@ -262,21 +310,3 @@ class Node:
     def restart(self):
         self.kill()
         self.start()
-
-    def call(self, method, path, body=None, headers=None):
-        headers = {"Content-Type": "application/json", **(headers or {})}
-        if self.user and "Authorization" not in headers:
-            login = base64.b64encode(("%s:%s" % (self.user, self.password)).encode()).decode()
-            headers["Authorization"] = "Basic " + login
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
-        context = ssl.create_default_context(cafile=self.ca) if self.secure else None
-        try:
-            with urllib.request.urlopen(request, timeout=20, context=context) as answer:
-                return answer.status, json.loads(answer.read() or b"{}")
-        except urllib.error.HTTPError as error:
-            text = error.read()
-            try:
-                return error.code, json.loads(text)
-            except ValueError:
-                return error.code, {"text": text.decode(errors="replace")}

@@ -1,4 +1,4 @@
-"""make test-es: what arrives at a real server, of each kind, that is started here.
+"""make test-es: what arrives at a real server: of each kind, started here, or the one at ELASTICSEARCH_URL.
 
 OpenSearch plain, then with TLS and basic authentication; Elasticsearch with TLS, basic authentication and API keys.
 """
@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from node import Node, Unavailable  # noqa: E402
+from node import Given, Node, Unavailable  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -43,8 +43,14 @@ while time.monotonic() < end:
 '''
 
 
-@pytest.fixture(scope="module", params=list(KINDS))
+@pytest.fixture(scope="module", params=["given"] if os.environ.get("ELASTICSEARCH_URL") else list(KINDS))
 def node(request):
+    if request.param == "given":
+        node = Given()
+        node.install = kibana_install(node)
+        yield node
+        node.remove("trackleak-test-*")
+        return
     kind, secure = KINDS[request.param]
     try:
         with Node(kind, secure) as node:
@@ -56,6 +62,8 @@ def node(request):
 
 def settings_of(node):
     found = {"ENABLE_ELASTICSEARCH": "1", "ELASTICSEARCH_URL": node.url}
+    if node.kind == "given":
+        return {**found, **node.settings}
     if node.secure:
         found.update(ELASTICSEARCH_CA_FILE=str(node.ca), ELASTICSEARCH_USERNAME=node.user,
                      ELASTICSEARCH_PASSWORD=node.password)
@@ -66,8 +74,10 @@ def kibana_install(node):
     done = subprocess.run([sys.executable, str(ROOT / "tools/kibana.py"), "install"], capture_output=True, text=True,
                           env={**os.environ, **settings_of(node)})
     assert done.returncode == 0, done.stdout + done.stderr
-    # One node has no place for a replica.
+    # One node has no place for a replica; what is given has its own ways.
     body = kibana.template()
+    if node.kind == "given":
+        return done.stdout
     body["template"]["settings"]["number_of_replicas"] = 0
     assert node.call("PUT", "/_index_template/trackleak", body)[0] == 200
     return done.stdout
@@ -117,7 +127,7 @@ def stored(node, index):
 
 
 def test_what_was_queued_is_what_is_stored(node, folder):
-    index = "trackleak-once"
+    index = "trackleak-test-once"
     stderr = finish(start(node, folder, 3.5, ELASTICSEARCH_INDEX=index))
     wanted, found = queued(folder), stored(node, index)
     assert not stderr and len(wanted) > 20
@@ -125,7 +135,7 @@ def test_what_was_queued_is_what_is_stored(node, folder):
 
 
 def test_the_template_maps_every_field(node, folder):
-    index = "trackleak-mapped"
+    index = "trackleak-test-mapped"
     finish(start(node, folder, 1, ELASTICSEARCH_INDEX=index, TRACKLEAK_LABELS="team=core"))
     status, mappings = node.call("GET", "/%s/_mapping" % index)
     assert status == 200
@@ -149,9 +159,10 @@ def test_the_template_maps_every_field(node, folder):
 
 def test_the_query_of_the_manual(node, folder):
     """A range on retention_pct >= 80, sorted by total_mb descending."""
-    finish(start(node, folder, 2.5, TRACKLEAK_SAMPLE_RATE="1"))
-    node.call("POST", "/trackleak-memory/_refresh")
-    status, answer = node.call("POST", "/trackleak-memory/_search", {
+    index = "trackleak-test-query" if node.kind == "given" else "trackleak-memory"
+    finish(start(node, folder, 2.5, TRACKLEAK_SAMPLE_RATE="1", ELASTICSEARCH_INDEX=index))
+    node.call("POST", "/%s/_refresh" % index)
+    status, answer = node.call("POST", "/%s/_search" % index, {
         "query": {"range": {"retention_pct": {"gte": 80}}}, "sort": [{"total_mb": "desc"}], "size": 100})
     assert status == 200
     rows = [hit["_source"] for hit in answer["hits"]["hits"]]
@@ -162,7 +173,7 @@ def test_the_query_of_the_manual(node, folder):
 
 def test_the_panels_have_data(node, folder):
     """Every aggregation that the dashboards ask for is one that the server can do."""
-    index = "trackleak-panels"
+    index = "trackleak-test-panels"
     finish(start(node, folder, 2.5, ELASTICSEARCH_INDEX=index))
     node.call("POST", "/%s/_refresh" % index)
     for name, _title, form, query, rows, columns in kibana.PANELS:
@@ -181,7 +192,9 @@ def test_the_panels_have_data(node, folder):
 
 def test_nothing_is_lost_or_doubled_when_the_server_dies_in_the_middle(node, folder):
     """Three processes and a fork; the server is killed and comes back."""
-    index = "trackleak-killed"
+    if node.kind == "given":
+        pytest.skip("not ours to kill")
+    index = "trackleak-test-killed"
     before = time.monotonic()
     processes = [start(node, folder, 55, *(["fork"] if n == 0 else []), ELASTICSEARCH_INDEX=index) for n in range(3)]
     time.sleep(6)
@@ -200,16 +213,16 @@ def test_nothing_is_lost_or_doubled_when_the_server_dies_in_the_middle(node, fol
 
 
 def test_bad_credentials_are_said(node, folder):
-    if not node.secure:
-        pytest.skip("a server without security")
-    stderr = finish(start(node, folder, 1.5, ELASTICSEARCH_INDEX="trackleak-none", ELASTICSEARCH_PASSWORD="wrong"))
+    if not node.secure or node.kind == "given":
+        pytest.skip("a server without security, or not ours")
+    stderr = finish(start(node, folder, 1.5, ELASTICSEARCH_INDEX="trackleak-test-none", ELASTICSEARCH_PASSWORD="wrong"))
     assert "credentials are not accepted" in stderr and "wrong" not in stderr and "documents lost" in stderr
 
 
 def test_an_api_key_with_the_least_rights(node, folder):
     if node.kind != "elasticsearch":
-        pytest.skip("OpenSearch has no API keys")
-    index = "trackleak-keyed"
+        pytest.skip("OpenSearch has no API keys; of a given server we make none")
+    index = "trackleak-test-keyed"
     rights = {"names": ["trackleak-*"], "privileges": ["create_doc", "auto_configure"]}
     status, key = node.call("POST", "/_security/api_key", {
         "name": "trackleak", "role_descriptors": {"writer": {"indices": [rights]}}})
@@ -222,7 +235,7 @@ def test_an_api_key_with_the_least_rights(node, folder):
 
 
 def test_lines_are_replayed_without_doubles(node, folder):
-    index = "trackleak-replay"
+    index = "trackleak-test-replay"
     settings = {**settings_of(node), "ELASTICSEARCH_INDEX": index}
     finish(start(node, folder, 1.5, ELASTICSEARCH_INDEX=index, ELASTICSEARCH_URL="http://127.0.0.1:1"))
     for _ in range(2):
