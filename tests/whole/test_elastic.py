@@ -278,6 +278,30 @@ def test_a_black_hole_delays_the_exit_by_its_bound(one_python):
     assert took < 4 and "documents lost" in said(run)[-1]
 
 
+def test_a_name_server_that_hangs_delays_neither_exit_nor_fork(one_python, tmp_path):
+    (tmp_path / "dns.c").write_text(r'''
+#include <unistd.h>
+int getaddrinfo(const char *name, const char *service, const void *hints, void **found)
+{
+	sleep(30);
+	return -3;
+}
+''')
+    library = tmp_path / "dns.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-fno-builtin", "-o", str(library), str(tmp_path / "dns.c")], check=True)
+    script = LEAK + r'''
+import os
+before = time.monotonic()
+if not os.fork(): os._exit(0)
+print(time.monotonic() - before)
+os.wait()
+'''
+    run, took = seconds(lambda: profile(one_python, script, [2], preload_also=[library],
+                                        settings=shipping("http://elastic.invalid:9200", DUMP_INTERVAL=1)).check())
+    assert float(run.stdout) < 0.5 and took < 2 + 3.5 + 2.5, "the child's exit is bounded too"
+    assert "documents lost" in said(run)[-1]
+
+
 def test_the_program_never_waits_for_a_slow_server(one_python):
     script = r'''
 import time
