@@ -16,6 +16,8 @@ PYTHON  = $(shell tools/pick-python $(PYTHON_VERSION))
 CACHE  := $(HOME)/.cache/trackleak
 VENV   := $(CACHE)/venv
 
+space := $(subst ,, )
+
 # Lines about our own work go to stderr: `make run` leaves stdout to the program.
 Q   := $(if $(filter 1,$(V)),,@)
 say  = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)' >&2)
@@ -32,7 +34,8 @@ AGENT_FLAGS := -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -ftls-model=i
 AGENT_LIBS := -ldl -pthread
 
 .PHONY: build check lint deps verify run test unit whole test-long single install uninstall clean quickstart help \
-	asan ubsan tsan truth fuzz pythons python-freethreaded settings-table format
+	asan ubsan tsan truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
+	kibana-install
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
@@ -108,6 +111,27 @@ test-long: deps-test build unit $(VENV)/ready  ## the same, in full length, on e
 truth: deps-test build $(VENV)/ready  ## score the verdict on the programs of tests/corpus, on every interpreter found
 	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tests/corpus/score.py $(TRUTH_ARGS)
 
+# SERVERS: opensearch, opensearch-tls, elasticsearch-tls; all of them by default.
+SERVERS ?=
+test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which are fetched (once) and started here
+	@PYTHONDONTWRITEBYTECODE=1 TEST_PYTHON="$(PYTHON)" $(VENV)/bin/python -m pytest -p no:cacheprovider tests/es \
+		$(if $(SERVERS),-k "$(subst $(space), or ,$(SERVERS:%=[%]))") $(PYTEST_ARGS)
+
+deps-es:  ## install what test-es needs: Java 17, Maven, openssl
+	@tools/deps install es
+
+ship:  ## send the queued documents of FILE=profiler.jsonl to ELASTICSEARCH_URL; safe to repeat
+	@python3 tools/ship.py $(FILE)
+
+kibana:  ## write the templates and dashboards of kibana/ anew
+	@python3 tools/kibana.py write
+
+kibana-check:  ## validate them, without a server
+	@PYTHONDONTWRITEBYTECODE=1 python3 tools/kibana.py check
+
+kibana-install:  ## put them in, at ELASTICSEARCH_URL and KIBANA_URL
+	@PYTHONDONTWRITEBYTECODE=1 python3 tools/kibana.py install
+
 fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZZ_SECONDS of libFuzzer for each parser
 	@for fuzzer in $^; do \
 		printf '  %-7s %s\n' FUZZ $$fuzzer >&2; \
@@ -170,6 +194,7 @@ help:  ## this page
 	@echo '  CC=gcc CLANG=clang    the compilers; CFLAGS and LDFLAGS are added to ours'
 	@echo '  PYTEST_ARGS="-k fork" which of the whole tests; FUZZ_SECONDS=20 for each fuzzer'
 	@echo '  TRUTH_ARGS="--python 3.11" which part of the corpus (tests/corpus/score.py --help)'
+	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS=opensearch picks the servers of test-es'
 	@echo '  V=1                   show the commands'
 	@echo
 	@echo 'examples:'

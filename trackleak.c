@@ -58,6 +58,10 @@
 #include "src/output/documents.c"
 #include "src/output/snapshot_json.c"
 #include "src/output/event_log.c"
+#include "src/output/elastic_bulk.c"
+#include "src/output/elastic_url.c"
+#include "src/output/elastic_http.c"
+#include "src/output/elastic_post.c"
 #include "src/output/dump.c"
 
 /* agent: when things happen. */

@@ -39,10 +39,10 @@ RULES = [
     ("system popen wordexp glob nftw ftw opendir readdir scandir getpwuid getpwnam getaddrinfo gethostbyname syslog "
      "qsort", "", "allocates, and may load modules"),
     ("dlopen dlclose dl_iterate_phdr dladdr dladdr1 dlinfo",
-     "process/py_layout process/modules hooks/hook_exit agent/lifecycle", "takes the loader's lock"),
-    ("dlsym dlvsym dlerror", "process/real_malloc process/py_layout process/modules agent/lifecycle hooks/hook_exit",
+     "process/py_layout process/modules hooks/hook_exit agent/lifecycle output/elastic_http", "takes the loader's lock"),
+    ("dlsym dlvsym dlerror", "process/real_malloc process/py_layout process/modules agent/lifecycle hooks/hook_exit output/elastic_http",
      "takes the loader's lock"),
-    ("pthread_create", "base/thread agent/worker", "there is one thread of ours, the worker"),
+    ("pthread_create", "base/thread agent/worker output/elastic_post", "our threads are the worker and, while something is shipped, one more"),
     ("sleep usleep nanosleep sched_yield", "base/thread base/clock agent/worker", "the host never waits for us"),
     ("strcpy strcat gets strtok", "", "writes past the end, or keeps state"),
     ("pow exp log log2 sqrt floor ceil round fabs fmod exp2 expm1 log1p lround llround", "",

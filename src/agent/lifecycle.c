@@ -15,6 +15,7 @@
 #include "../base/diag.h"
 #include "../base/text.h"
 #include "../base/thread.h"
+#include "../output/elastic_post.h"
 #include "../output/event_log.h"
 #include "../output/log_file.h"
 #include "../output/log_folder.h"
@@ -39,6 +40,7 @@
 
 #define LIFECYCLE_FORK_WAIT_MS 100
 #define LIFECYCLE_EXIT_WAIT_MS 2000
+#define LIFECYCLE_FLUSH_MS     2000
 /* os.fork looks at the threads within microseconds. */
 #define LIFECYCLE_RESTART_NS 20000000u
 
@@ -98,12 +100,15 @@ static void lifecycle_before_fork(void)
 	if (lifecycle.restart_at_ns == 0 && worker_is_running() &&
 	    worker_stop(LIFECYCLE_FORK_WAIT_MS))
 		lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
+	elastic_post_stop(LIFECYCLE_FORK_WAIT_MS);
 	recorder_lock_all();
 	event_log_fork_prepare();
+	elastic_post_fork_prepare();
 }
 
 static void lifecycle_after_fork_in_parent(void)
 {
+	elastic_post_fork_parent();
 	event_log_fork_parent();
 	recorder_unlock_all();
 	if (lifecycle.restart_at_ns != 0) {
@@ -119,6 +124,7 @@ static void lifecycle_after_fork_in_parent(void)
 
 static void lifecycle_after_fork_in_child(void)
 {
+	elastic_post_fork_child();
 	event_log_fork_child();
 	recorder_unlock_all();
 	worker_forget_in_child();
@@ -142,6 +148,12 @@ static void lifecycle_quick_exit(void)
 	lifecycle_end(false);
 }
 
+/* A TLS library takes itself down by atexit: what is to be shipped must be on its way before. */
+static void lifecycle_before_cleanup(void)
+{
+	lifecycle_end(false);
+}
+
 TL_INTERNAL bool lifecycle_start(void)
 {
 	enum tl_err found;
@@ -157,12 +169,9 @@ TL_INTERNAL bool lifecycle_start(void)
 	bool is_silent = config.quiet || proc_has_profiled_ancestor();
 
 	config_load(is_silent && !config.quiet);
-	if (config.elasticsearch) {
-		diag_say("ENABLE_ELASTICSEARCH: this version does not ship yet; the JSON lines "
-			 "have it all",
-			 NULL);
-		config.elasticsearch = false;
-	}
+	if (config.elasticsearch)
+		config.elasticsearch =
+			elastic_post_start(is_silent && !config.quiet, lifecycle_before_cleanup);
 	log_folder_start(is_silent);
 	if (found == TL_ERR_UNKNOWN && !is_silent)
 		diag_say("no Python stacks: this version is not known: ", py_layout.version, NULL);
@@ -250,6 +259,8 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	lifecycle.is_over = true;
 	lifecycle.python_has_ended = false;
 	reports_dump(true, LIFECYCLE_EXIT_WAIT_MS);
+	if (config.elasticsearch)
+		elastic_post_flush(LIFECYCLE_FLUSH_MS);
 	thread->busy = was_busy;
 	errno = saved_errno;
 }

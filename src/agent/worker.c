@@ -2,6 +2,7 @@
 
 #include "../base/clock.h"
 #include "../base/thread.h"
+#include "../output/elastic_post.h"
 #include "../output/event_log.h"
 #include "../process/config.h"
 #include "../process/py_layout.h"
@@ -45,6 +46,8 @@ static void worker_tick(void)
 	if (!recorder_is_open())
 		return;
 	reports_note();
+	if (elastic_post_is_on())
+		elastic_post_tick();
 	if (interval_ns == 0)
 		return;
 	if (worker.next_dump_ns == 0)

@@ -18,6 +18,6 @@ TL_INTERNAL void pages_clear(void *pages, size_t bytes);
  * known. */
 TL_INTERNAL size_t pages_resident_bytes(void);
 
-#define PAGES_MAPPINGS 32
+#define PAGES_MAPPINGS 160
 
 #endif

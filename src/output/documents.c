@@ -11,7 +11,6 @@
 #include "../base/hash.h"
 #include "../base/sort.h"
 #include "../base/text.h"
-#include "../process/config.h"
 #include "snapshot.h"
 
 #include <string.h>
@@ -182,7 +181,7 @@ static void documents_begin(struct text *text, const struct snapshot *snapshot)
 /* Who wrote it, when, and as what. */
 static void documents_put_origin(struct text *text, const struct snapshot *snapshot,
 				 const struct snapshot_site *site,
-				 const struct snapshot_context *context)
+				 const struct snapshot_context *context, bool is_queued)
 {
 	documents_put_fixed(text, "elapsed_seconds", snapshot->elapsed_s, 3);
 	documents_put_time(text, "@timestamp", snapshot->time);
@@ -191,7 +190,7 @@ static void documents_put_origin(struct text *text, const struct snapshot *snaps
 	documents_put_u64(text, "dump", snapshot->dump);
 	documents_put_string(text, "service.name", snapshot->job_name);
 	documents_put_labels(text, snapshot->labels);
-	documents_put_bool(text, "queued", config.elasticsearch);
+	documents_put_bool(text, "queued", is_queued);
 	documents_put_id(text, snapshot, site, context);
 	documents_put_string(text, "kind",
 			     site == NULL      ? "process"
@@ -309,21 +308,22 @@ static void documents_end(struct text *text, size_t start)
 		text->length = start;
 }
 
-TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot, size_t site)
+TL_INTERNAL void documents_function(struct text *text, const struct snapshot *snapshot, size_t site,
+				    bool is_queued)
 {
 	const struct snapshot_site *row = &snapshot->sites[site];
 	size_t start = text->length;
 
 	documents_begin(text, snapshot);
 	documents_put_usage(text, row);
-	documents_put_origin(text, snapshot, row, NULL);
+	documents_put_origin(text, snapshot, row, NULL, is_queued);
 	documents_put_verdict(text, snapshot, row);
 	documents_put_rates(text, snapshot);
 	documents_end(text, start);
 }
 
 TL_INTERNAL void documents_context(struct text *text, const struct snapshot *snapshot,
-				   size_t context)
+				   size_t context, bool is_queued)
 {
 	const struct snapshot_context *row = &snapshot->contexts[context];
 	const struct snapshot_site *site = &snapshot->sites[row->site];
@@ -333,7 +333,7 @@ TL_INTERNAL void documents_context(struct text *text, const struct snapshot *sna
 	documents_put_string(text, "function", site->function);
 	documents_put_string(text, "file", site->file);
 	documents_put_u64(text, "line", row->line);
-	documents_put_origin(text, snapshot, site, row);
+	documents_put_origin(text, snapshot, site, row, is_queued);
 	documents_put_string(text, "verdict", verdict_word(row->verdict.kind));
 	documents_put_live(text, &row->live_bytes, &row->live_count);
 	documents_put_judged(text, &row->verdict);
@@ -359,12 +359,13 @@ static enum verdict_kind documents_worst(const struct snapshot *snapshot)
 	return worst;
 }
 
-TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot)
+TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot,
+				   bool is_queued)
 {
 	size_t start = text->length;
 
 	documents_begin(text, snapshot);
-	documents_put_origin(text, snapshot, NULL, NULL);
+	documents_put_origin(text, snapshot, NULL, NULL, is_queued);
 	documents_put_string(text, "verdict", verdict_word(documents_worst(snapshot)));
 	documents_put_bool(text, "final", snapshot->is_final);
 	documents_put_string(text, "program", snapshot->program);

@@ -10,6 +10,7 @@
 #include "../base/text.h"
 #include "../process/config.h"
 #include "documents.h"
+#include "elastic_post.h"
 #include "log_file.h"
 #include "snapshot.h"
 #include "snapshot_json.h"
@@ -56,17 +57,61 @@ static void dump_flush_lines(struct text *text)
 	text_clear(text);
 }
 
-/* The functions in their order, then the contexts that are worth it, the process behind them. */
-static void dump_put_document(struct text *text, const struct snapshot *snapshot,
-			      const uint32_t *order, size_t at, size_t count)
+enum dump_kind { DUMP_FUNCTION, DUMP_CONTEXT, DUMP_PROCESS };
+
+/* One document: of which kind, and the number of its row. */
+struct dump_item {
+	enum dump_kind kind;
+	size_t row;
+};
+
+/* Shipped are the functions of the table, whatever a person should look at, and the process. */
+static bool dump_is_queued(const struct snapshot *snapshot, struct dump_item item)
 {
-	if (at < count)
-		documents_function(text, snapshot, order[at]);
-	else if (at == count + snapshot->context_count)
-		documents_process(text, snapshot);
-	else if (snapshot->contexts[at - count].verdict.kind != VERDICT_CHURN &&
-		 at - count < DOCUMENTS_MOST)
-		documents_context(text, snapshot, at - count);
+	if (!elastic_post_is_on())
+		return false;
+	switch (item.kind) {
+	case DUMP_FUNCTION:
+		return item.row < config.top ||
+		       verdict_is_alarm(snapshot->sites[item.row].verdict.kind);
+	case DUMP_CONTEXT:
+		return verdict_is_alarm(snapshot->contexts[item.row].verdict.kind);
+	default:
+		return true;
+	}
+}
+
+static void dump_put_document(struct text *text, const struct snapshot *snapshot,
+			      struct dump_item item)
+{
+	bool is_queued = dump_is_queued(snapshot, item);
+	size_t start = text->length;
+
+	switch (item.kind) {
+	case DUMP_FUNCTION:
+		documents_function(text, snapshot, item.row, is_queued);
+		break;
+	case DUMP_CONTEXT:
+		documents_context(text, snapshot, item.row, is_queued);
+		break;
+	case DUMP_PROCESS:
+		documents_process(text, snapshot, is_queued);
+		break;
+	}
+	if (!text->cut && is_queued)
+		elastic_post_add(text->data + start, text->length - start);
+}
+
+static void dump_write_document(struct text *text, const struct snapshot *snapshot,
+				enum dump_kind kind, size_t row)
+{
+	struct dump_item item = {kind, row};
+
+	dump_put_document(text, snapshot, item);
+	if (text->cut) {
+		dump_flush_lines(text);
+		dump_put_document(text, snapshot, item);
+	}
 }
 
 /* The ranking: a key and an index for each site. */
@@ -75,7 +120,8 @@ static size_t dump_ranking_bytes(const struct snapshot *snapshot)
 	return snapshot->site_count * (sizeof(double) + sizeof(uint32_t));
 }
 
-/* The scratch holds the ranking first, then a buffer of lines. */
+/* The functions by live bytes; those of the table's rows that have too little alive for that; the
+ * process. The scratch holds the ranking first, then a buffer of lines. */
 static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
 {
 	char name_buffer[DUMP_NAME];
@@ -86,14 +132,23 @@ static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
 	size_t count = documents_rank(snapshot, order, keys);
 
 	dump_lines_file.name = dump_lines_name(&name);
-	for (size_t i = 0; i <= count + snapshot->context_count; i++) {
-		dump_put_document(&text, snapshot, order, i, count);
-		if (text.cut) {
-			dump_flush_lines(&text);
-			dump_put_document(&text, snapshot, order, i, count);
-		}
+	for (size_t i = 0; i < count; i++) {
+		dump_write_document(&text, snapshot, DUMP_FUNCTION, order[i]);
+		keys[order[i]] = -1; /* written: the ranking is over */
 	}
+	for (size_t row = 0; row < snapshot->site_count; row++) {
+		if (keys[row] >= 0 &&
+		    dump_is_queued(snapshot, (struct dump_item){DUMP_FUNCTION, row}))
+			dump_write_document(&text, snapshot, DUMP_FUNCTION, row);
+	}
+	for (size_t row = 0; row < snapshot->context_count && row < DOCUMENTS_MOST; row++) {
+		if (snapshot->contexts[row].verdict.kind != VERDICT_CHURN)
+			dump_write_document(&text, snapshot, DUMP_CONTEXT, row);
+	}
+	dump_write_document(&text, snapshot, DUMP_PROCESS, 0);
 	dump_flush_lines(&text);
+	if (elastic_post_is_on())
+		elastic_post_commit();
 	dump_lines_file.name = NULL;
 }
 

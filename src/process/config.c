@@ -281,12 +281,14 @@ TL_INTERNAL void config_banner(struct text *text, const char *log_dir, const cha
 		text_put(text, "\n[trackleak]   index=");
 		text_put_plain(text, config.elasticsearch_index);
 		text_put(text, "\n[trackleak]   auth=");
-		if (*config.elasticsearch_api_key) {
+		if (*config.elasticsearch_api_key || *config.elasticsearch_api_key_file) {
 			text_put(text, "API key");
 		} else if (*config.elasticsearch_username) {
 			text_put(text, "basic (");
 			text_put_plain(text, config.elasticsearch_username);
 			text_put(text, ")");
+		} else if (strchr(config.elasticsearch_url, '@')) {
+			text_put(text, "basic (of the URL)");
 		} else {
 			text_put(text, "none");
 		}

@@ -47,6 +47,7 @@ struct config {
 	bool elasticsearch, elasticsearch_ssl_verify;
 	const char *elasticsearch_url, *elasticsearch_index;
 	const char *elasticsearch_username, *elasticsearch_password, *elasticsearch_api_key;
+	const char *elasticsearch_password_file, *elasticsearch_api_key_file;
 	const char *elasticsearch_ca_file, *elasticsearch_client_cert, *elasticsearch_client_key;
 };
 

@@ -520,7 +520,7 @@ static void the_banner_tells_where_documents_go_without_secrets(void **state)
 	assert_non_null(strstr(banner(), "[trackleak]   elasticsearch=ENABLED\n"
 					 "[trackleak]   url=https://h:9200/_bulk\n"
 					 "[trackleak]   index=trackleak-memory\n"
-					 "[trackleak]   auth=none\n"
+					 "[trackleak]   auth=basic (of the URL)\n"
 					 "[trackleak]   ssl_verify=1\n"
 					 "[trackleak]   job_name=unknown\n"));
 

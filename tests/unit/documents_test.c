@@ -12,13 +12,15 @@ static int setup(void **state)
 	return make_folder(state);
 }
 
+static bool is_queued;
+
 static const char *document(const struct snapshot *snapshot, size_t site)
 {
 	text_clear(&text);
 	if (site == SIZE_MAX)
-		documents_process(&text, snapshot);
+		documents_process(&text, snapshot, is_queued);
 	else
-		documents_function(&text, snapshot, site);
+		documents_function(&text, snapshot, site, is_queued);
 	assert_int_equal(assert_json_lines(text_terminate(&text)), 1);
 	return buffer;
 }
@@ -45,7 +47,7 @@ static void a_buffer_of_any_size_keeps_what_was_there_before(void **state)
 	for (size_t room = 0; room <= whole; room++) {
 		text = text_over(buffer, 2 + room);
 		text_put(&text, "}\n");
-		documents_function(&text, &fixture_snapshot, 0);
+		documents_function(&text, &fixture_snapshot, 0, false);
 		assert_memory_equal(buffer, "}\n", 2);
 		assert_int_equal(text.cut, room < whole);
 	}
@@ -135,13 +137,15 @@ static void a_process_tells_its_memory_its_losses_and_our_cost(void **state)
 	assert_non_null(strstr(buffer, "\"agent_bytes\":2097152,\"agent_cpu_seconds\":0.013,"));
 }
 
-static void queued_says_whether_elasticsearch_is_on(void **state)
+static void queued_says_whether_it_is_shipped(void **state)
 {
 	(void)state;
-	config.elasticsearch = true;
+	is_queued = true;
 
 	assert_non_null(strstr(document(&fixture_snapshot, 0), "\"queued\":true,"));
 	assert_non_null(strstr(document(&fixture_snapshot, SIZE_MAX), "\"queued\":true,"));
+	is_queued = false;
+	assert_non_null(strstr(document(&fixture_snapshot, 0), "\"queued\":false,"));
 }
 
 static void the_id_is_the_same_again_and_no_others(void **state)
@@ -240,7 +244,7 @@ static void a_document_that_does_not_fit_is_left_out_whole(void **state)
 	document(&fixture_snapshot, 0);
 	first = text.length;
 	text.capacity = first + 500;
-	documents_function(&text, &fixture_snapshot, 1);
+	documents_function(&text, &fixture_snapshot, 1, false);
 
 	assert_true(text.cut);
 	assert_int_equal(text.length, first);
@@ -284,7 +288,7 @@ int main(void)
 		WITH_SETTINGS(names_of_every_kind_stay_inside_their_strings),
 		WITH_SETTINGS(what_cannot_be_said_is_null),
 		WITH_SETTINGS(a_process_tells_its_memory_its_losses_and_our_cost),
-		WITH_SETTINGS(queued_says_whether_elasticsearch_is_on),
+		WITH_SETTINGS(queued_says_whether_it_is_shipped),
 		WITH_SETTINGS(the_id_is_the_same_again_and_no_others),
 		WITH_SETTINGS(labels_are_read_as_people_write_them),
 		WITH_SETTINGS(the_longest_document_fits_in_48_kib),

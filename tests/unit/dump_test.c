@@ -1,5 +1,7 @@
 /* links: base/text.c base/hash.c base/sort.c base/pages.c output/log_folder.c output/log_file.c output/table.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c output/documents.c base/clock.c process/proc_memory.c output/snapshot_json.c output/dump.c */
 #include "output/dump.h"
+#include "output/elastic_post.h"
+#include "output/documents.h"
 #include "output/log_folder.h"
 
 #include "output_fixture.h"
@@ -10,6 +12,26 @@
 #include <sys/wait.h>
 
 static struct snapshot snapshot; /* of this process */
+
+/* In place of the queue. */
+static bool is_shipping;
+static char shipped[1 << 16];
+static unsigned commits;
+
+bool elastic_post_is_on(void)
+{
+	return is_shipping;
+}
+
+void elastic_post_add(const char *line, size_t length)
+{
+	strncat(shipped, line, length);
+}
+
+void elastic_post_commit(void)
+{
+	commits++;
+}
 
 static int setup(void **state)
 {
@@ -211,6 +233,60 @@ static void two_processes_never_mix_their_tables(void **state)
 	free(expected);
 }
 
+static void the_rows_of_the_table_the_alarms_and_the_process_are_shipped(void **state)
+{
+	char *lines;
+
+	(void)state;
+	is_shipping = true;
+	shipped[0] = '\0';
+	commits = 0;
+	config.top = 2;
+	dump_write(&snapshot);
+	is_shipping = false;
+	lines = must_read("profiler.jsonl");
+
+	/* Two functions, a context that is growing, and the process. */
+	assert_int_equal(assert_json_lines(shipped), 4);
+	assert_int_equal(commits, 1);
+	assert_int_equal(count(shipped, "\"queued\":true"), 4);
+	assert_int_equal(count(shipped, "\"kind\":\"context\""), 1);
+	assert_int_equal(count(shipped, "\"kind\":\"process\""), 1);
+	assert_int_equal(assert_json_lines(lines),
+			 TL_COUNT_OF(fixture_sites) + TL_COUNT_OF(fixture_contexts) + 1);
+	assert_int_equal(count(lines, "\"queued\":true"), 4);
+	free(lines);
+}
+
+/* More functions than lines are written for: those of the table are not among the live ones. */
+static void what_is_shipped_is_always_in_the_lines(void **state)
+{
+	static struct snapshot_site sites[DOCUMENTS_MOST + 2];
+	char *lines;
+
+	(void)state;
+	for (size_t i = 0; i < TL_COUNT_OF(sites); i++) {
+		sites[i] = fixture_sites[0];
+		sites[i].first_line = (uint32_t)i;
+		sites[i].figures.live_bytes.value = (double)i;
+		sites[i].verdict.kind = VERDICT_UNCLEAR;
+	}
+	snapshot.sites = sites;
+	snapshot.site_count = TL_COUNT_OF(sites);
+	snapshot.context_count = 0;
+	is_shipping = true;
+	shipped[0] = '\0';
+	config.top = 1;
+	dump_write(&snapshot);
+	is_shipping = false;
+	lines = must_read("profiler.jsonl");
+
+	assert_int_equal(assert_json_lines(shipped), 2);
+	assert_int_equal(assert_json_lines(lines), DOCUMENTS_MOST + 2);
+	assert_int_equal(count(lines, "\"queued\":true"), 2);
+	free(lines);
+}
+
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, remove_folder)
 
 int main(void)
@@ -223,6 +299,8 @@ int main(void)
 		IN_A_FOLDER(a_huge_top_costs_no_memory_it_does_not_use),
 		IN_A_FOLDER(a_full_disk_costs_one_line_for_each_kind),
 		IN_A_FOLDER(without_any_folder_one_line_is_said_and_nothing_else_happens),
+		IN_A_FOLDER(the_rows_of_the_table_the_alarms_and_the_process_are_shipped),
+		IN_A_FOLDER(what_is_shipped_is_always_in_the_lines),
 		IN_A_FOLDER(two_processes_never_mix_their_tables),
 	};
 

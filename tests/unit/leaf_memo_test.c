@@ -1,4 +1,4 @@
-/* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c profile/leaf_memo.c */
+/* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c */
 #include "profile/leaf_memo.h"
 
 #include "base/random.h"

@@ -1,0 +1,756 @@
+/* DESIGN
+ * A dump's documents are gathered in `building`, cut to their length into pages of their own, and
+ * queued; a request that has been delivered gives its pages back. A queue costs what waits in it,
+ * and 8 MiB at most: 100 dumps of 20 functions are 2.5 MiB, so at defaults the number of requests
+ * is the limit, and with a large TRACKLEAK_TOP the bytes are. The JSON lines on disk are the
+ * larger, lasting queue; they can be replayed, because ids do not change.
+ *
+ * The thread takes the oldest request and owns it (`current`) until its last document is delivered,
+ * refused or evicted. Documents that are to be sent again stay in it; it then goes to the end of
+ * the queue, so that one document that the server never takes does not stop the rest. The thread
+ * ends when the queue is empty: there is no idle thread or connection in the program, and between
+ * dumps nothing to stop at a fork.
+ *
+ * A request that waits for its next try may be evicted; one that is on the wire may not.
+ */
+#include "elastic_post.h"
+
+#include "../base/clock.h"
+#include "../base/diag.h"
+#include "../base/hash.h"
+#include "../base/pages.h"
+#include "../base/random.h"
+#include "../base/text.h"
+#include "../base/thread.h"
+#include "../process/config.h"
+#include "elastic_bulk.h"
+#include "elastic_http.h"
+#include "elastic_url.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ELASTIC_POST_STACK     ((size_t)512 * 1024)
+#define ELASTIC_POST_LONGEST   60000u       /* ms between two tries */
+#define ELASTIC_POST_PATIENCE  3600u        /* s of a Retry-After that are obeyed */
+#define ELASTIC_POST_SAY_AGAIN 60000000000u /* ns between two lines about the same trouble */
+#define ELASTIC_POST_KINDS     16
+#define ELASTIC_POST_SECRET    4096
+
+struct elastic_request {
+	char *pages;
+	size_t room, length;
+};
+
+static struct {
+	pthread_mutex_t lock; /* guards the queue, current while it waits, counts and flags */
+	pthread_cond_t changed;
+	struct elastic_request queue[ELASTIC_QUEUE];
+	unsigned first, count;
+	size_t queued_bytes; /* pages of the queue and of current */
+	struct elastic_request current;
+	bool current_waits; /* for its next try: not on the wire */
+	struct elastic_counts counts;
+	pthread_t thread;
+	bool has_thread; /* not joined yet */
+	bool is_running; /* it will look at the queue again */
+	bool must_stop, is_flushing;
+	uint64_t lost_said; /* counts.lost when it was last said */
+
+	/* Of whoever dumps, one at a time. */
+	char *building; /* ELASTIC_REQUEST_BYTES */
+	struct text body;
+	size_t body_documents;
+
+	/* Of the thread, and of nobody while there is none. */
+	size_t batch_most; /* documents in a POST; fewer after a 413 */
+	unsigned failures; /* tries in a row */
+	uint64_t random[2];
+	bool has_said_down;
+	uint64_t down_kind, down_said_ns;
+	uint64_t kinds_said[ELASTIC_POST_KINDS];
+	struct elastic_item items[ELASTIC_REQUEST_MOST];
+
+	/* Constant after the start, but for the secret. */
+	void (*before_cleanup)(void);
+	bool is_missing; /* libcurl */
+	char url[8192], user[1024], password[1024];
+	char authorization[6144];
+	const char *index;
+} elastic_post = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void elastic_post_release(struct elastic_request *request)
+{
+	elastic_post.queued_bytes -= request->room;
+	pages_unmap(request->pages, request->room);
+	*request = (struct elastic_request){0};
+}
+
+static struct elastic_request elastic_post_pop(void)
+{
+	struct elastic_request request = elastic_post.queue[elastic_post.first];
+
+	elastic_post.first = (elastic_post.first + 1) % ELASTIC_QUEUE;
+	elastic_post.count--;
+	return request;
+}
+
+static void elastic_post_push(struct elastic_request request)
+{
+	elastic_post.queue[(elastic_post.first + elastic_post.count) % ELASTIC_QUEUE] = request;
+	elastic_post.count++;
+}
+
+/* The oldest that is not on the wire. False: there is none. */
+static bool elastic_post_evict(void)
+{
+	struct elastic_request oldest = {0};
+
+	if (elastic_post.current.pages != NULL && elastic_post.current_waits) {
+		oldest = elastic_post.current;
+		elastic_post.current = (struct elastic_request){0};
+	} else if (elastic_post.count > 0) {
+		oldest = elastic_post_pop();
+	} else {
+		return false;
+	}
+	elastic_post.counts.lost += elastic_bulk_count(oldest.pages, oldest.length);
+	elastic_post_release(&oldest);
+	return true;
+}
+
+static const char *elastic_post_number(char buffer[24], uint64_t number)
+{
+	struct text text = text_over(buffer, 24);
+
+	text_put_u64(&text, number);
+	return text_terminate(&text);
+}
+
+static void elastic_post_say_down(uint64_t kind, const char *reason, const char *detail)
+{
+	uint64_t now = clock_precise_ns();
+
+	if (elastic_post.has_said_down && kind == elastic_post.down_kind)
+		return;
+	if (elastic_post.down_said_ns != 0 &&
+	    now - elastic_post.down_said_ns < ELASTIC_POST_SAY_AGAIN)
+		return;
+	elastic_post.has_said_down = true;
+	elastic_post.down_kind = kind;
+	elastic_post.down_said_ns = now;
+	diag_say("Elasticsearch: ", reason, detail, "; up to 100 dumps wait for the next try",
+		 NULL);
+}
+
+static void elastic_post_say_up(void)
+{
+	char buffer[24];
+	uint64_t lost = elastic_post_counts().lost;
+
+	elastic_post.failures = 0;
+	if (!elastic_post.has_said_down)
+		return;
+	elastic_post.has_said_down = false;
+	if (lost == elastic_post.lost_said) {
+		diag_say("Elasticsearch: dumps arrive again", NULL);
+		return;
+	}
+	diag_say("Elasticsearch: dumps arrive again; documents lost: ",
+		 elastic_post_number(buffer, lost), " (the JSON lines have them)", NULL);
+	elastic_post.lost_said = lost;
+}
+
+/* Has this kind of refusal been said? */
+static bool elastic_post_is_news(uint64_t kind)
+{
+	for (size_t i = 0; i < ELASTIC_POST_KINDS; i++) {
+		if (elastic_post.kinds_said[i] == kind)
+			return false;
+		if (elastic_post.kinds_said[i] == 0) {
+			elastic_post.kinds_said[i] = kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Copies a piece of a reply, cut short. */
+static const char *elastic_post_piece(char *buffer, size_t room, const char *piece, size_t length)
+{
+	size_t kept = text_utf8_prefix(piece, length, room - 1);
+
+	if (kept > 0)
+		memcpy(buffer, piece, kept);
+	buffer[kept] = '\0';
+	return buffer;
+}
+
+static void elastic_post_say_item(const struct elastic_item *item)
+{
+	char status[24], type[80], reason[240];
+
+	if (!elastic_post_is_news(hash_bytes(item->type, item->type_length, item->status) | 1))
+		return;
+	diag_say("Elasticsearch: documents are refused (",
+		 elastic_post_number(status, item->status), " ",
+		 elastic_post_piece(type, sizeof(type), item->type, item->type_length), "): ",
+		 elastic_post_piece(reason, sizeof(reason), item->reason, item->reason_length),
+		 NULL);
+}
+
+static void elastic_post_say_refused(const struct elastic_answer *answer)
+{
+	static const struct {
+		unsigned status;
+		const char *means;
+	} meanings[] = {
+		{400, "the server does not understand the request"},
+		{401, "the credentials are not accepted"},
+		{403, "the credentials have no right to write there"},
+		{404, "there is no bulk API at ELASTICSEARCH_URL"},
+		{405, "there is no bulk API at ELASTICSEARCH_URL"},
+	};
+	char status[24], shown[ELASTIC_HTTP_ERROR + 1];
+	struct text redirect = text_over(shown, sizeof(shown));
+	const char *means = "a dump is refused";
+
+	if (!elastic_post_is_news((uint64_t)answer->status << 1 | 1))
+		return;
+	for (size_t i = 0; i < TL_COUNT_OF(meanings); i++) {
+		if (meanings[i].status == answer->status)
+			means = meanings[i].means;
+	}
+	if (answer->redirect[0] != '\0') {
+		means = "ELASTICSEARCH_URL is redirected, which is not followed, to ";
+		elastic_url_put_shown(&redirect, answer->redirect);
+	}
+	diag_say("Elasticsearch: ", means, text_terminate(&redirect), " (HTTP ",
+		 elastic_post_number(status, answer->status), ")", NULL);
+}
+
+/* Milliseconds until the next try: 200 to 500 the first time, twice that the next, at most a
+ * minute; longer when the server asks for it. Jitter, because a hundred workers dump at the same
+ * moment. */
+static unsigned elastic_post_back_off(uint64_t retry_after_s)
+{
+	unsigned doublings = elastic_post.failures < 10 ? elastic_post.failures : 10;
+	unsigned wait_ms = (unsigned)(200 + 300 * random_unit(elastic_post.random)) << doublings;
+
+	elastic_post.failures++;
+	if (wait_ms > ELASTIC_POST_LONGEST)
+		wait_ms = ELASTIC_POST_LONGEST;
+	if (retry_after_s > ELASTIC_POST_PATIENCE)
+		retry_after_s = ELASTIC_POST_PATIENCE;
+	return wait_ms > retry_after_s * 1000 ? wait_ms : (unsigned)retry_after_s * 1000;
+}
+
+/* The secret in a file, into `buffer`; the setting itself when no file is named. */
+static const char *elastic_post_secret(const char *setting, const char *path, char *buffer)
+{
+	ssize_t length;
+	int fd;
+
+	if (*path == '\0' || *setting != '\0')
+		return setting;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	length = fd < 0 ? -1 : read(fd, buffer, ELASTIC_POST_SECRET);
+	if (fd >= 0)
+		close(fd);
+	if (length < 0) {
+		if (elastic_post_is_news(hash_bytes(path, strlen(path), 1) | 1))
+			diag_say("Elasticsearch: cannot read the secret in ", path, ": ",
+				 diag_reason(errno), NULL);
+		length = 0;
+	}
+	buffer[length] = '\0';
+	return buffer;
+}
+
+/* Reads the secrets again. True: they are others than before. */
+static bool elastic_post_authorize(void)
+{
+	char key[ELASTIC_POST_SECRET + 1], password[ELASTIC_POST_SECRET + 1];
+	char buffer[sizeof(elastic_post.authorization)];
+	struct text value = text_over(buffer, sizeof(buffer) - 1);
+	bool is_url = *config.elasticsearch_username == '\0';
+	const char *user = is_url ? elastic_post.user : config.elasticsearch_username;
+	enum tl_err error = elastic_url_authorize(
+		&value,
+		elastic_post_secret(config.elasticsearch_api_key, config.elasticsearch_api_key_file,
+				    key),
+		user,
+		is_url ? elastic_post.password
+		       : elastic_post_secret(config.elasticsearch_password,
+					     config.elasticsearch_password_file, password));
+	bool is_new;
+
+	if (error != TL_OK) {
+		text_clear(&value);
+		if (elastic_post_is_news(3))
+			diag_say("Elasticsearch: the credentials hold a control character, or are "
+				 "too long: none are sent",
+				 NULL);
+	}
+	text_terminate(&value);
+	is_new = strcmp(elastic_post.authorization, buffer) != 0;
+	memcpy(elastic_post.authorization, buffer, value.length + 1);
+	explicit_bzero(buffer, sizeof(buffer));
+	explicit_bzero(key, sizeof(key));
+	explicit_bzero(password, sizeof(password));
+	return is_new;
+}
+
+static void elastic_post_lose(size_t documents)
+{
+	pthread_mutex_lock(&elastic_post.lock);
+	elastic_post.counts.lost += documents;
+	pthread_mutex_unlock(&elastic_post.lock);
+}
+
+/* Tells the fates of the first `count` documents apart. Returns milliseconds until the next try. */
+static unsigned elastic_post_settle(struct elastic_request *request, size_t count,
+				    const struct elastic_answer *answer)
+{
+	struct elastic_counts found = {0};
+	size_t again = 0;
+	unsigned status = 0;
+	char buffer[24];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct elastic_item *item = &elastic_post.items[i];
+
+		switch (elastic_bulk_item_fate(item->status)) {
+		case ELASTIC_DUPLICATE:
+			found.duplicates++;
+			break;
+		case ELASTIC_RETRY:
+			again++;
+			status = item->status;
+			break;
+		case ELASTIC_REJECTED:
+			found.rejected++;
+			elastic_post_say_item(item);
+			break;
+		default:
+			found.delivered++;
+		}
+	}
+	request->length =
+		elastic_bulk_keep(request->pages, request->length, elastic_post.items, count);
+	pthread_mutex_lock(&elastic_post.lock);
+	elastic_post.counts.delivered += found.delivered;
+	elastic_post.counts.duplicates += found.duplicates;
+	elastic_post.counts.rejected += found.rejected;
+	elastic_post.counts.lost += found.rejected;
+	pthread_mutex_unlock(&elastic_post.lock);
+	if (again == 0) {
+		elastic_post_say_up();
+		if (elastic_post.batch_most < ELASTIC_REQUEST_MOST)
+			elastic_post.batch_most *= 2;
+		return 0;
+	}
+	elastic_post_say_down(status, "documents are put off, status ",
+			      elastic_post_number(buffer, status));
+	return elastic_post_back_off(answer->retry_after_s);
+}
+
+/* The server takes only smaller requests, or one document is too large for it. */
+static void elastic_post_split(struct elastic_request *request, size_t count, size_t bytes)
+{
+	if (count > 1) {
+		elastic_post.batch_most = count / 2;
+		return;
+	}
+	memmove(request->pages, request->pages + bytes, request->length - bytes);
+	request->length -= bytes;
+	elastic_post_lose(1);
+	if (elastic_post_is_news(5))
+		diag_say("Elasticsearch: a document is too large for the server (413): it is "
+			 "dropped",
+			 NULL);
+}
+
+/* One POST of what the request begins with. Returns milliseconds until the next. */
+static unsigned elastic_post_send(struct elastic_request *request)
+{
+	const struct elastic_target target = {
+		.url = elastic_post.url,
+		.authorization = elastic_post.authorization,
+		.ca_file = config.elasticsearch_ca_file,
+		.client_cert = config.elasticsearch_client_cert,
+		.client_key = config.elasticsearch_client_key,
+		.verifies = config.elasticsearch_ssl_verify,
+	};
+	struct elastic_answer answer;
+	size_t bytes = elastic_bulk_bytes(request->pages, request->length, elastic_post.batch_most);
+	size_t count = elastic_bulk_count(request->pages, bytes);
+	char status[24];
+
+	elastic_http_post(&target, request->pages, bytes, &answer);
+	if (answer.is_interrupted)
+		return 0;
+	elastic_post_number(status, answer.status);
+	if (answer.status == 0) {
+		elastic_post_say_down(0, "no answer: ", answer.error);
+		return elastic_post_back_off(0);
+	}
+	switch (elastic_bulk_request_fate(answer.status)) {
+	case ELASTIC_SPLIT:
+		elastic_post_split(request, count, bytes);
+		return 0;
+	case ELASTIC_REJECTED:
+		if (answer.status == 401 && elastic_post_authorize())
+			return 0; /* the secret was renewed in its file */
+		elastic_post_lose(elastic_bulk_count(request->pages, request->length));
+		request->length = 0;
+		elastic_post_say_refused(&answer);
+		return 0;
+	case ELASTIC_RETRY:
+		elastic_post_say_down(answer.status, "not now, HTTP ", status);
+		return elastic_post_back_off(answer.retry_after_s);
+	default:
+		break;
+	}
+	if (!answer.is_too_long &&
+	    elastic_bulk_read(answer.body, answer.length, elastic_post.items, count) == TL_OK)
+		return elastic_post_settle(request, count, &answer);
+	if (answer.is_too_long && count > 1)
+		elastic_post.batch_most = count / 2;
+	elastic_post_say_down(1, "what answers is not a bulk API, HTTP ", status);
+	return elastic_post_back_off(answer.retry_after_s);
+}
+
+/* Under the lock: sleeps so long, or until something changes that cannot wait. */
+static void elastic_post_wait(unsigned wait_ms)
+{
+	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
+	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+				 .tv_nsec = (long)(until_ns % 1000000000u)};
+	bool was_flushing = elastic_post.is_flushing;
+
+	elastic_post.current_waits = true;
+	while (!elastic_post.must_stop && elastic_post.is_flushing == was_flushing &&
+	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
+		       ETIMEDOUT)
+		continue;
+	elastic_post.current_waits = false;
+	if (elastic_post.is_flushing != was_flushing)
+		elastic_post.failures = 0; /* little time is left: as if it were the first try */
+}
+
+/* Under the lock: one request's turn. */
+static void elastic_post_serve(void)
+{
+	unsigned wait_ms;
+
+	if (elastic_post.current.pages == NULL)
+		elastic_post.current = elastic_post_pop();
+	pthread_mutex_unlock(&elastic_post.lock);
+	wait_ms = elastic_post_send(&elastic_post.current);
+	pthread_mutex_lock(&elastic_post.lock);
+	if (elastic_post.current.length == 0)
+		elastic_post_release(&elastic_post.current);
+	if (wait_ms > 0 && !elastic_post.must_stop)
+		elastic_post_wait(wait_ms);
+	/* Others may be luckier. */
+	if (wait_ms > 0 && elastic_post.current.pages != NULL && elastic_post.count > 0) {
+		elastic_post_push(elastic_post.current);
+		elastic_post.current = (struct elastic_request){0};
+	}
+}
+
+static bool elastic_post_has_work(void)
+{
+	return elastic_post.current.pages != NULL || elastic_post.count > 0;
+}
+
+static bool elastic_post_load(void)
+{
+	if (!TL_LOAD(elastic_post.is_missing) &&
+	    elastic_http_load(elastic_post.before_cleanup) != TL_OK) {
+		TL_STORE(elastic_post.is_missing, true);
+		diag_say("Elasticsearch: libcurl is missing (package libcurl4, or libcurl): "
+			 "nothing is shipped; the JSON lines have it all",
+			 NULL);
+	}
+	return !TL_LOAD(elastic_post.is_missing);
+}
+
+static void *elastic_post_main(void *unused)
+{
+	bool is_open;
+
+	thread_self.busy = true; /* never profile ourselves */
+	prctl(PR_SET_NAME, "trackleak-post");
+	elastic_post_authorize();
+	is_open = elastic_post_load() && elastic_http_open();
+	pthread_mutex_lock(&elastic_post.lock);
+	while (is_open && !elastic_post.must_stop && elastic_post_has_work())
+		elastic_post_serve();
+	if (is_open) {
+		pthread_mutex_unlock(&elastic_post.lock);
+		elastic_http_close();
+		pthread_mutex_lock(&elastic_post.lock);
+	}
+	elastic_post.is_running = false;
+	pthread_cond_broadcast(&elastic_post.changed);
+	pthread_mutex_unlock(&elastic_post.lock);
+	return unused;
+}
+
+/* Under the lock. The thread that was there has ended, or is just about to. */
+static void elastic_post_run(void)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+
+	if (elastic_post.is_running || !elastic_post_has_work() || TL_LOAD(elastic_post.is_missing))
+		return;
+	if (elastic_post.has_thread)
+		pthread_join(elastic_post.thread, NULL);
+	elastic_http_interrupt(false);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, ELASTIC_POST_STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	elastic_post.has_thread =
+		pthread_create(&elastic_post.thread, &attributes, elastic_post_main, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	elastic_post.is_running = elastic_post.has_thread;
+}
+
+TL_INTERNAL bool elastic_post_start(bool is_silent, void (*before_cleanup)(void))
+{
+	struct text url = text_over(elastic_post.url, sizeof(elastic_post.url) - 1);
+	struct text user = text_over(elastic_post.user, sizeof(elastic_post.user) - 1);
+	struct text password = text_over(elastic_post.password, sizeof(elastic_post.password) - 1);
+	pthread_condattr_t monotonic;
+
+	if (elastic_url_build(&url, &user, &password, config.elasticsearch_url) != TL_OK) {
+		if (!is_silent)
+			diag_say("ELASTICSEARCH_URL is no http or https URL: nothing is shipped",
+				 NULL);
+		return false;
+	}
+	text_terminate(&url);
+	text_terminate(&user);
+	text_terminate(&password);
+	if (elastic_url_is_open(elastic_post.url) && !is_silent &&
+	    (*config.elasticsearch_username || *config.elasticsearch_api_key || user.length > 0 ||
+	     *config.elasticsearch_api_key_file))
+		diag_say("warning: ELASTICSEARCH_URL is http: the credentials can be read on "
+			 "their way",
+			 NULL);
+	elastic_post.index = config.elasticsearch_index;
+	if (!elastic_bulk_index_is_valid(elastic_post.index)) {
+		elastic_post.index = "trackleak-memory";
+		if (!is_silent)
+			diag_say("ELASTICSEARCH_INDEX=", config.elasticsearch_index,
+				 " is no index name: using ", elastic_post.index, NULL);
+	}
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&elastic_post.changed, &monotonic);
+	elastic_post.before_cleanup = before_cleanup;
+	elastic_post.batch_most = ELASTIC_REQUEST_MOST;
+	random_seed(elastic_post.random, clock_precise_ns(), (uint64_t)getpid());
+	return true;
+}
+
+/* Queues what was built, and starts anew. */
+static void elastic_post_enqueue(void)
+{
+	struct text *body = &elastic_post.body;
+	struct elastic_request request = {.length = body->length,
+					  .room = (body->length + 4095) & ~(size_t)4095};
+
+	pthread_mutex_lock(&elastic_post.lock);
+	if (body->length > 0)
+		request.pages = pages_map(request.room);
+	if (request.pages != NULL)
+		memcpy(request.pages, body->data, body->length);
+	elastic_post.counts.queued += elastic_post.body_documents;
+	if (request.pages == NULL) {
+		elastic_post.counts.lost += elastic_post.body_documents;
+	} else {
+		while ((elastic_post.count + (elastic_post.current.pages != NULL) >=
+				ELASTIC_QUEUE ||
+			elastic_post.queued_bytes + request.room > ELASTIC_QUEUE_BYTES) &&
+		       elastic_post_evict())
+			continue;
+		elastic_post.queued_bytes += request.room;
+		elastic_post_push(request);
+	}
+	pthread_mutex_unlock(&elastic_post.lock);
+	text_clear(body);
+	elastic_post.body_documents = 0;
+}
+
+TL_INTERNAL void elastic_post_add(const char *line, size_t length)
+{
+	if (elastic_post.building == NULL) {
+		elastic_post.building = pages_map(ELASTIC_REQUEST_BYTES);
+		if (elastic_post.building == NULL)
+			return elastic_post_lose(1);
+		elastic_post.body = text_over(elastic_post.building, ELASTIC_REQUEST_BYTES);
+	}
+	if (elastic_post.body_documents == ELASTIC_REQUEST_MOST)
+		elastic_post_enqueue();
+	if (!elastic_bulk_put(&elastic_post.body, elastic_post.index, line, length)) {
+		elastic_post_enqueue();
+		if (!elastic_bulk_put(&elastic_post.body, elastic_post.index, line, length))
+			return elastic_post_lose(1);
+	}
+	elastic_post.body_documents++;
+}
+
+TL_INTERNAL void elastic_post_commit(void)
+{
+	if (elastic_post.body.length > 0)
+		elastic_post_enqueue();
+	pages_unmap(elastic_post.building, ELASTIC_REQUEST_BYTES);
+	elastic_post.building = NULL;
+	elastic_post.body = (struct text){0};
+	pthread_mutex_lock(&elastic_post.lock);
+	elastic_post_run();
+	pthread_mutex_unlock(&elastic_post.lock);
+}
+
+TL_INTERNAL bool elastic_post_is_on(void)
+{
+	return config.elasticsearch && !TL_LOAD(elastic_post.is_missing);
+}
+
+TL_INTERNAL void elastic_post_tick(void)
+{
+	pthread_mutex_lock(&elastic_post.lock);
+	if (!elastic_post.is_running && elastic_post_load())
+		elastic_post_run();
+	pthread_mutex_unlock(&elastic_post.lock);
+}
+
+/* Joins the thread, by then. */
+static bool elastic_post_join(uint64_t until_ns)
+{
+	uint64_t now = clock_precise_ns(), left = until_ns > now ? until_ns - now : 0;
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(((uint64_t)until.tv_nsec + left) / 1000000000u);
+	until.tv_nsec = (long)(((uint64_t)until.tv_nsec + left) % 1000000000u);
+	return pthread_timedjoin_np(elastic_post.thread, NULL, &until) == 0;
+}
+
+TL_INTERNAL bool elastic_post_stop(unsigned wait_ms)
+{
+	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
+	bool has_ended = true;
+
+	pthread_mutex_lock(&elastic_post.lock);
+	if (elastic_post.has_thread) {
+		elastic_post.must_stop = true;
+		elastic_http_interrupt(true);
+		pthread_cond_broadcast(&elastic_post.changed);
+		pthread_mutex_unlock(&elastic_post.lock);
+		has_ended = elastic_post_join(until_ns);
+		pthread_mutex_lock(&elastic_post.lock);
+		elastic_post.has_thread = !has_ended;
+		elastic_post.must_stop = false;
+		elastic_http_interrupt(false);
+	}
+	pthread_mutex_unlock(&elastic_post.lock);
+	return has_ended;
+}
+
+TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
+{
+	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
+	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+				 .tv_nsec = (long)(until_ns % 1000000000u)};
+	char buffer[24];
+
+	pthread_mutex_lock(&elastic_post.lock);
+	elastic_post.is_flushing = true; /* whoever waits for a next try has it now */
+	pthread_cond_broadcast(&elastic_post.changed);
+	elastic_post_run();
+	while (elastic_post.is_running && elastic_post_has_work() &&
+	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
+		       ETIMEDOUT)
+		continue;
+	pthread_mutex_unlock(&elastic_post.lock);
+	if (elastic_post_stop(100)) {
+		pthread_mutex_lock(&elastic_post.lock);
+		elastic_post.current_waits = true;
+		while (elastic_post_evict())
+			continue;
+		elastic_post.current_waits = false;
+		pthread_mutex_unlock(&elastic_post.lock);
+	}
+	elastic_post.is_flushing = false;
+
+	struct elastic_counts counts = elastic_post_counts();
+
+	if (counts.lost != elastic_post.lost_said)
+		diag_say(
+			"Elasticsearch: documents lost: ", elastic_post_number(buffer, counts.lost),
+			" of ", elastic_post_number((char[24]){0}, counts.queued),
+			"; the JSON lines have them, and can be sent again", NULL);
+	elastic_post.lost_said = counts.lost;
+}
+
+TL_INTERNAL void elastic_post_fork_prepare(void)
+{
+	pthread_mutex_lock(&elastic_post.lock);
+}
+
+TL_INTERNAL void elastic_post_fork_parent(void)
+{
+	pthread_mutex_unlock(&elastic_post.lock);
+}
+
+TL_INTERNAL void elastic_post_fork_child(void)
+{
+	pthread_condattr_t monotonic;
+
+	while (elastic_post.count > 0) {
+		struct elastic_request request = elastic_post_pop();
+
+		elastic_post_release(&request);
+	}
+	if (elastic_post.current.pages != NULL)
+		elastic_post_release(&elastic_post.current);
+	pages_unmap(elastic_post.building, ELASTIC_REQUEST_BYTES);
+	elastic_post.building = NULL;
+	elastic_post.body = (struct text){0};
+	elastic_post.body_documents = 0;
+	elastic_http_forget();
+	elastic_post.counts = (struct elastic_counts){0};
+	elastic_post.lost_said = 0;
+	elastic_post.has_thread = elastic_post.is_running = false;
+	elastic_post.must_stop = elastic_post.is_flushing = false;
+	elastic_post.failures = 0;
+	elastic_post.has_said_down = false;
+	random_seed(elastic_post.random, clock_precise_ns(), (uint64_t)getpid());
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&elastic_post.changed, &monotonic);
+	pthread_mutex_unlock(&elastic_post.lock);
+}
+
+TL_INTERNAL struct elastic_counts elastic_post_counts(void)
+{
+	struct elastic_counts counts;
+
+	pthread_mutex_lock(&elastic_post.lock);
+	counts = elastic_post.counts;
+	pthread_mutex_unlock(&elastic_post.lock);
+	return counts;
+}
