@@ -174,8 +174,10 @@ TL_INTERNAL struct verdict verdict_judge(const struct verdict_evidence *evidence
 
 	if (evidence->epochs > 0)
 		verdict.age_s = evidence->seconds[evidence->epochs - 1] - evidence->begin_s;
-	if (evidence->epochs <= 1 && evidence->held_samples == 0 &&
-	    evidence->samples_seen >= VERDICT_CHURN_SAMPLES) { /* never yet anything at an epoch */
+	/* Never yet anything at an epoch, and most of what was seen has died. */
+	if (evidence->epochs == 1 && evidence->held_samples == 0 &&
+	    evidence->seconds[0] >= VERDICT_GROWING_S && evidence->survival.high < 0.5 &&
+	    evidence->samples_seen >= VERDICT_CHURN_SAMPLES) {
 		verdict.kind = VERDICT_CHURN;
 		return verdict;
 	}

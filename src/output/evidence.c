@@ -281,6 +281,8 @@ TL_INTERNAL struct verdict evidence_judge_site(const struct evidence *evidence, 
 		const struct evidence_subject *subject = evidence_of_site(evidence, site);
 
 		evidence_put_survival(evidence, site, deaths, &facts);
+		facts.epochs = 1;
+		facts.seconds[0] = facts.begin_s = evidence_seconds(evidence->now);
 		if (evidence->first[site] != 0) {
 			evidence_put_history(evidence, subject, evidence->first[site], false,
 					     &facts);
