@@ -63,7 +63,11 @@ const char *show_size(char *buffer, double bytes)
 		bytes /= 1024;
 		unit++;
 	}
-	snprintf(buffer, SHOW_WORD, "%.*f %s", unit == 0 ? 0 : unit == 1 ? 1 : 2, bytes, units[unit]);
+	snprintf(buffer, SHOW_WORD, "%.*f %s",
+		 unit == 0   ? 0
+		 : unit == 1 ? 1
+			     : 2,
+		 bytes, units[unit]);
 	return buffer;
 }
 

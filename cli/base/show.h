@@ -20,10 +20,10 @@ void show_json_number(FILE *out, double number);
 
 /* 512 B, 1.5 KiB, 12.34 MiB; at most 10 characters. The buffer has SHOW_WORD bytes. */
 const char *show_size(char *buffer, double bytes);
-const char *show_signed_size(char *buffer, double bytes);   /* +1.5 KiB */
-const char *show_count(char *buffer, double count);         /* 12,345 */
-const char *show_signed_count(char *buffer, double count);  /* +12,345 */
-const char *show_duration(char *buffer, double seconds);    /* 4.2 s, 12 min, 3.1 h, 2.5 d */
-const char *show_time(char *buffer, double epoch_seconds);  /* 2026-11-21 08:51:02 UTC */
+const char *show_signed_size(char *buffer, double bytes);  /* +1.5 KiB */
+const char *show_count(char *buffer, double count);        /* 12,345 */
+const char *show_signed_count(char *buffer, double count); /* +12,345 */
+const char *show_duration(char *buffer, double seconds);   /* 4.2 s, 12 min, 3.1 h, 2.5 d */
+const char *show_time(char *buffer, double epoch_seconds); /* 2026-11-21 08:51:02 UTC */
 
 #endif

@@ -44,8 +44,11 @@ FILE *terminal_open(const char *path, bool with_pager)
 	/* less with F goes away by itself when all fits on the screen. */
 	if (with_pager && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO)) {
 		setenv("LESS", "FRX", 0);
-		terminal.pager = popen(pager != NULL && pager[0] != '\0' ? pager :
-				       "command -v less >/dev/null && exec less; exec cat", "we");
+		terminal.pager =
+			popen(pager != NULL && pager[0] != '\0'
+				      ? pager
+				      : "command -v less >/dev/null && exec less; exec cat",
+			      "we");
 		/* A reader who has seen enough closes the pipe. */
 		if (terminal.pager != NULL) {
 			signal(SIGPIPE, SIG_IGN);

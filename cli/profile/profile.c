@@ -37,7 +37,8 @@ void profile_add_figures(struct figures *sum, const struct figures *figures)
 
 unsigned profile_verdict_rank(const char *verdict)
 {
-	static const char *const order[] = {"churn", "startup", "unclear", "plateau", "growing", "leaking"};
+	static const char *const order[] = {"churn",   "startup", "unclear",
+					    "plateau", "growing", "leaking"};
 
 	for (unsigned rank = 0; rank < sizeof(order) / sizeof(order[0]); rank++) {
 		if (strcmp(order[rank], verdict) == 0)

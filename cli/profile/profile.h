@@ -22,7 +22,7 @@ struct figures {
 	struct estimate count, total_bytes;
 	double largest;
 	double sample_count, sample_bytes, freed_samples, freed_sample_bytes; /* raw */
-	double retention; /* 0 to 1 */
+	double retention;                                                     /* 0 to 1 */
 	struct estimate live_bytes, live_count;
 };
 
@@ -41,8 +41,8 @@ struct profile_function {
 	const char *kind;        /* python, native, others */
 	uint32_t first_line, line;
 	struct figures figures;
-	double peak_live_bytes; /* when the whole process was at its maximum */
-	const char *verdict, *sentence;  /* "": not judged */
+	double peak_live_bytes;                 /* when the whole process was at its maximum */
+	const char *verdict, *sentence;         /* "": not judged */
 	double growth, growth_low, growth_high; /* MiB an hour */
 	struct profile_line *lines;
 	size_t line_count;

@@ -133,9 +133,8 @@ static struct profile *profile_find_service(const struct profile_list *list,
 			unsigned rank = profile_verdict_rank(profile_worst(parts[i], &whose));
 			unsigned before = profile_verdict_rank(profile_worst(*worst, &whose));
 
-			if (rank > before ||
-			    (rank == before &&
-			     parts[i]->live_bytes.value > (*worst)->live_bytes.value))
+			if (rank > before || (rank == before && parts[i]->live_bytes.value >
+									(*worst)->live_bytes.value))
 				*worst = parts[i];
 		}
 	}

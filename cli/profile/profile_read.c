@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PROFILE_READ_FORMAT "trackleak-snapshot"
+#define PROFILE_READ_FORMAT  "trackleak-snapshot"
 #define PROFILE_READ_VERSION 1
 /* A full table at STACK_DEPTH 512 stays below; a bigger file is no snapshot. */
 #define PROFILE_READ_LIMIT ((size_t)512 << 20)
@@ -184,7 +184,8 @@ static void reader_function(struct reader *reader, const json_t *object,
 	for (size_t i = 0; i < function->line_count; i++) {
 		const json_t *line = reader_element(reader, lines, i, "lines");
 
-		function->lines[i].line = reader_line(reader, json_object_get(line, "line"), "line");
+		function->lines[i].line =
+			reader_line(reader, json_object_get(line, "line"), "line");
 		function->lines[i].figures = reader_figures(reader, line);
 	}
 	function->types = keep_alloc(function->type_count, sizeof(*function->types));
@@ -208,7 +209,8 @@ static void reader_frame(struct reader *reader, const json_t *array, struct prof
 	if (!json_is_array(array) || json_array_size(array) < 3 || !(parent >= 0) ||
 	    parent >= (double)index || !(function >= -1) ||
 	    function >= (double)profile->function_count) {
-		reader_complain(reader, "frames", "an array of frames with their parents before them");
+		reader_complain(reader, "frames",
+				"an array of frames with their parents before them");
 		return;
 	}
 	frame->parent = (size_t)parent;
@@ -245,7 +247,8 @@ static void reader_stack(struct reader *reader, const json_t *object, const stru
 
 static void reader_head(struct reader *reader, const json_t *root, struct profile *profile)
 {
-	const json_t *process = json_object_get(root, "process"), *dump = json_object_get(root, "dump"),
+	const json_t *process = json_object_get(root, "process"),
+		     *dump = json_object_get(root, "dump"),
 		     *settings = json_object_get(root, "settings"),
 		     *table = json_object_get(root, "table"),
 		     *memory = json_object_get(root, "memory");
@@ -332,7 +335,8 @@ static bool profile_read_knows(const json_t *root, char why[PROFILE_READ_WHY])
 		snprintf(why, PROFILE_READ_WHY, "a snapshot without a version");
 	else if (json_integer_value(version) > PROFILE_READ_VERSION)
 		snprintf(why, PROFILE_READ_WHY,
-			 "a snapshot of format %lld, and this trackleak reads up to %d: use a newer one",
+			 "a snapshot of format %lld, and this trackleak reads up to %d: use a "
+			 "newer one",
 			 (long long)json_integer_value(version), PROFILE_READ_VERSION);
 	else
 		return true;

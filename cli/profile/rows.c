@@ -109,8 +109,8 @@ static double rows_sum(double sum, double value)
 
 static void rows_judge(struct row *row, const struct profile_function *function)
 {
-	if (row->function == NULL || profile_verdict_rank(function->verdict) >
-					     profile_verdict_rank(row->function->verdict))
+	if (row->function == NULL ||
+	    profile_verdict_rank(function->verdict) > profile_verdict_rank(row->function->verdict))
 		row->function = function;
 }
 
@@ -155,8 +155,8 @@ static bool rows_matches(const regex_t *regex, const struct profile_frame *frame
 bool rows_wants_stack(const struct profile *profile, const struct profile_stack *stack,
 		      const struct rows_choice *choice)
 {
-	double size = stack->live_count.value > 0 ?
-			      stack->live_bytes.value / stack->live_count.value : 0;
+	double size =
+		stack->live_count.value > 0 ? stack->live_bytes.value / stack->live_count.value : 0;
 	bool is_included = choice->include == NULL;
 
 	if (stack->oldest_s < choice->older_s || size < choice->min_size || size > choice->max_size)
@@ -218,8 +218,9 @@ static void rows_add_stack(struct rows_maker *maker, const struct profile_stack 
 	if (stack->live_bytes.value >= row->frame_bytes) {
 		row->frame = stack->frame;
 		row->frame_bytes = stack->live_bytes.value;
-		row->line = maker->choice->by == ROWS_FILE || maker->choice->by == ROWS_MODULE ?
-				    0 : leaf->line;
+		row->line = maker->choice->by == ROWS_FILE || maker->choice->by == ROWS_MODULE
+				    ? 0
+				    : leaf->line;
 	}
 	if (function != NULL)
 		rows_judge(row, function);

@@ -14,13 +14,13 @@ enum rows_by { ROWS_FUNCTION, ROWS_FILE, ROWS_LINE, ROWS_STACK, ROWS_TYPE, ROWS_
 enum rows_sort { ROWS_SIZE, ROWS_COUNT, ROWS_GROWTH };
 
 struct row {
-	char *key;                  /* the same in every snapshot */
-	const char *name, *file;    /* name "": the file is the name */
-	uint32_t line;              /* 0: none */
-	struct figures figures;     /* of stacks and types, the live ones only */
-	double peak_live_bytes;     /* NaN: not kept */
-	double growth, growth_low, growth_high; /* MiB/h; NaN: cannot be said */
-	double oldest_s, youngest_s;            /* of stacks; NaN */
+	char *key;                               /* the same in every snapshot */
+	const char *name, *file;                 /* name "": the file is the name */
+	uint32_t line;                           /* 0: none */
+	struct figures figures;                  /* of stacks and types, the live ones only */
+	double peak_live_bytes;                  /* NaN: not kept */
+	double growth, growth_low, growth_high;  /* MiB/h; NaN: cannot be said */
+	double oldest_s, youngest_s;             /* of stacks; NaN */
 	const struct profile_function *function; /* whose verdict; NULL */
 	size_t frame; /* innermost, of a stack; of others the frame of the stack that holds most */
 	double frame_bytes;
@@ -35,8 +35,8 @@ struct rows {
 struct rows_choice {
 	enum rows_by by;
 	enum rows_sort sort;
-	bool peak;  /* figures at the process's maximum */
-	bool leaks; /* only functions that are leaking or growing */
+	bool peak;                          /* figures at the process's maximum */
+	bool leaks;                         /* only functions that are leaking or growing */
 	double older_s, min_size, max_size; /* older_s 0, min 0, max INFINITY: all */
 	const regex_t *include, *exclude;   /* on a frame's `function file`; NULL: all */
 };

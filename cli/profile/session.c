@@ -34,8 +34,8 @@ void session_add(struct session *session, double time_s, double rss_bytes)
 static size_t session_settled(const struct session *session)
 {
 	size_t at = 0;
-	double end = session->sample_count > 0 ?
-			     session->samples[session->sample_count - 1].time_s : 0;
+	double end =
+		session->sample_count > 0 ? session->samples[session->sample_count - 1].time_s : 0;
 
 	while (at + 1 < session->sample_count && session->samples[at].time_s < end / 10)
 		at++;
@@ -107,15 +107,17 @@ struct session *session_read(const char *folder)
 	if (text == NULL)
 		fail("%s: %s", path, why);
 	root = json_loadb(text, length, 0, NULL);
-	if (root == NULL || json_unpack(root, "{s:s, s:s, s:F, s:i, s:F, s:F, s:o}", "format", &format,
-					"command", &command, "start", &session->start, "status",
-					&session->status, "rss_threshold_bytes",
-					&session->rss_threshold_bytes, "heap_threshold_bytes",
-					&session->heap_threshold_bytes, "rss", &samples) != 0 ||
+	if (root == NULL ||
+	    json_unpack(root, "{s:s, s:s, s:F, s:i, s:F, s:F, s:o}", "format", &format, "command",
+			&command, "start", &session->start, "status", &session->status,
+			"rss_threshold_bytes", &session->rss_threshold_bytes,
+			"heap_threshold_bytes", &session->heap_threshold_bytes, "rss",
+			&samples) != 0 ||
 	    strcmp(format, SESSION_FORMAT) != 0)
 		fail("%s: not a session of TrackLeak, or cut short", path);
 	session->command = keep_copy(command);
-	json_array_foreach (samples, index, sample) {
+	json_array_foreach(samples, index, sample)
+	{
 		double time_s, rss;
 
 		if (json_unpack(sample, "[F, F]", &time_s, &rss) != 0)

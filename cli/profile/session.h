@@ -12,8 +12,8 @@ struct session_sample {
 
 struct session {
 	char *command;
-	double start;  /* epoch seconds */
-	int status;    /* as a shell has it; -1: it still runs */
+	double start;                                     /* epoch seconds */
+	int status;                                       /* as a shell has it; -1: it still runs */
 	double rss_threshold_bytes, heap_threshold_bytes; /* 0: none */
 	struct session_sample *samples;
 	size_t sample_count, sample_room;

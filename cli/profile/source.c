@@ -47,8 +47,8 @@ const char *source_line(const char *path, uint32_t line)
 	char *text;
 
 	if (at == source.count) {
-		source.files = keep_grow(source.files, source.count, &source.room,
-					 sizeof(*source.files));
+		source.files =
+			keep_grow(source.files, source.count, &source.room, sizeof(*source.files));
 		source.files[source.count++] = source_load(path);
 	}
 	file = &source.files[at];

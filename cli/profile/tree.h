@@ -8,7 +8,7 @@
 struct tree_node {
 	struct estimate live_bytes, live_count; /* of this frame and all it called */
 	struct estimate own_bytes, own_count;   /* allocated by this frame itself */
-	size_t *children; /* frames, most bytes first */
+	size_t *children;                       /* frames, most bytes first */
 	size_t child_count;
 };
 

@@ -34,7 +34,8 @@ char *launch_library(void)
 		if (found != NULL)
 			return found;
 	}
-	fail("trackleak.so is neither in %s nor in %s/../lib: TRACKLEAK_LIBRARY may name it", own, own);
+	fail("trackleak.so is neither in %s nor in %s/../lib: TRACKLEAK_LIBRARY may name it", own,
+	     own);
 }
 
 static bool launch_can_run(const char *path)
@@ -83,9 +84,11 @@ void launch_preload(const char *library)
 	const char *before = getenv("LD_PRELOAD");
 
 	if (strpbrk(library, " :") != NULL)
-		fail("%s: the loader takes no library whose path holds a blank or a colon", library);
-	setenv("LD_PRELOAD", before != NULL && before[0] != '\0' ?
-	       keep_text("%s:%s", library, before) : library, 1);
+		fail("%s: the loader takes no library whose path holds a blank or a colon",
+		     library);
+	setenv("LD_PRELOAD",
+	       before != NULL && before[0] != '\0' ? keep_text("%s:%s", library, before) : library,
+	       1);
 }
 
 pid_t launch_start(const char *path, char *const *argv, const sigset_t *mask)

@@ -46,7 +46,8 @@ static struct run_setting run_settings[] = {
 /* TRACKLEAK_SAMPLE_RATE is sample-rate, NOMAD_JOB_NAME job-name. */
 static char *run_settings_name(const char *variable)
 {
-	static const char *const prefixes[] = {"TRACKLEAK_", "MEMORY_PROFILER_", "ENABLE_", "NOMAD_"};
+	static const char *const prefixes[] = {"TRACKLEAK_", "MEMORY_PROFILER_", "ENABLE_",
+					       "NOMAD_"};
 	char *name;
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
@@ -98,8 +99,9 @@ static bool run_settings_is_good(const struct run_setting *setting)
 	if (!isdigit((unsigned char)value[0]))
 		return false;
 	errno = 0;
-	number = setting->kind == RUN_REAL ? strtod(value, &end)
-		 : (double)strtoull(value, &end, setting->kind == RUN_OCTAL ? 8 : 10);
+	number = setting->kind == RUN_REAL
+			 ? strtod(value, &end)
+			 : (double)strtoull(value, &end, setting->kind == RUN_OCTAL ? 8 : 10);
 	return errno == 0 && *end == '\0' && number >= setting->low && number <= setting->high;
 }
 

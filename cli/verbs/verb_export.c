@@ -13,16 +13,20 @@ static int verb_export_run(const struct verb *verb, int argc, const char **argv)
 {
 	char *to = NULL, *output = NULL;
 	const struct poptOption options[] = {
-		{"to", '\0', POPT_ARG_STRING, &to, 0, "pprof, folded, speedscope, gprof2dot, html, csv", "FORM"},
+		{"to", '\0', POPT_ARG_STRING, &to, 0,
+		 "pprof, folded, speedscope, gprof2dot, html, csv", "FORM"},
 		{"output", 'o', POPT_ARG_STRING, &output, 0, "instead of standard output", "FILE"},
 		POPT_TABLEEND};
 	static const struct {
 		const char *name;
 		void (*write)(FILE *out, const struct profile *profile);
 	} forms[] = {
-		{"pprof", export_pprof},	 {"folded", export_folded},
-		{"speedscope", export_speedscope}, {"gprof2dot", export_gprof2dot},
-		{"csv", export_csv},		 {"html", NULL},
+		{"pprof", export_pprof},
+		{"folded", export_folded},
+		{"speedscope", export_speedscope},
+		{"gprof2dot", export_gprof2dot},
+		{"csv", export_csv},
+		{"html", NULL},
 	};
 	const char **words = verb_options(verb, options, argc, argv, 1, 1);
 	size_t form = 0, count = sizeof(forms) / sizeof(forms[0]);

@@ -62,7 +62,8 @@ static void verb_ps_row(FILE *out, const struct profile *profile)
 		snprintf(growth, sizeof(growth), "%+.1f MB/h", verb_ps_growth(profile));
 	fprintf(out, "%8.0f  %-24s %11s %11s %14s  %-8s  %.*s", profile->pid,
 		show_time(time, profile->start), show_size(rss, process_rss((pid_t)profile->pid)),
-		show_size(live, profile->live_bytes.value), growth, verdict, VERB_PS_COMMAND, command);
+		show_size(live, profile->live_bytes.value), growth, verdict, VERB_PS_COMMAND,
+		command);
 	if (whose != NULL) {
 		fputs("  <- ", out);
 		show_plain(out, whose->name);
@@ -112,8 +113,8 @@ static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 	if (running > 0)
 		qsort(list.profiles, running, sizeof(*list.profiles), verb_ps_compare);
 	out = terminal_open(NULL, true);
-	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE", "GROWTH",
-		"VERDICT", "COMMAND");
+	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE",
+		"GROWTH", "VERDICT", "COMMAND");
 	for (size_t i = 0; i < running; i++) {
 		const struct profile *here = list.profiles[i], *next = NULL;
 
@@ -130,6 +131,6 @@ static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 	return 0;
 }
 
-const struct verb verb_ps = {
-	"ps", "", "The processes that are profiled now and have dumped at least once.",
-	"trackleak ps", verb_ps_run};
+const struct verb verb_ps = {"ps", "",
+			     "The processes that are profiled now and have dumped at least once.",
+			     "trackleak ps", verb_ps_run};

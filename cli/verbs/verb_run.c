@@ -69,7 +69,8 @@ static void verb_run_progress(struct verb_run *run, double elapsed_s, double rss
 	const struct profile_function *whose;
 
 	verb_run_read_snapshot(run);
-	fprintf(stderr, "\r\033[K%s  RSS %s ", show_duration(time, elapsed_s), show_size(size, rss));
+	fprintf(stderr, "\r\033[K%s  RSS %s ", show_duration(time, elapsed_s),
+		show_size(size, rss));
 	report_session_chart(stderr, &run->session, VERB_RUN_CHART);
 	if (run->profile != NULL) {
 		const char *verdict = profile_worst(run->profile, &whose);
@@ -105,7 +106,8 @@ static bool verb_run_is_over(struct verb_run *run)
 
 	if (waitpid(run->pid, &status, WNOHANG) == run->pid) {
 		run->has_ended = true;
-		run->session.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+		run->session.status =
+			WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 		/* Who asked for its end does not call that a failure. */
 		if (run->term_at_s > 0 && WIFSIGNALED(status))
 			run->session.status = 0;
@@ -159,7 +161,8 @@ static void verb_run_report(const struct verb_run *run, const struct profile *pr
 	fputs("\n== trackleak ==\n", stderr);
 	report_session(stderr, &run->session, profile);
 	if (profile == NULL) {
-		fputs("no snapshot: is the program linked statically, setuid, or did it end at once?\n",
+		fputs("no snapshot: is the program linked statically, setuid, or did it end at "
+		      "once?\n",
 		      stderr);
 		return;
 	}
@@ -254,17 +257,24 @@ static int verb_run_run(const struct verb *verb, int argc, const char **argv)
 	char *duration = "0", *interval = NULL, *rss = "0", *heap = "0", *output = NULL;
 	int kills = 0, fails_on_leak = 0;
 	const struct poptOption options[] = {
-		{"output", 'o', POPT_ARG_STRING, &output, 0, "keep snapshots, logs and session here, for `report DIR`", "DIR"},
-		{"duration", '\0', POPT_ARG_STRING, &duration, 0, "watch so long; the program goes on", "SECONDS"},
+		{"output", 'o', POPT_ARG_STRING, &output, 0,
+		 "keep snapshots, logs and session here, for `report DIR`", "DIR"},
+		{"duration", '\0', POPT_ARG_STRING, &duration, 0,
+		 "watch so long; the program goes on", "SECONDS"},
 		{"kill", '\0', POPT_ARG_NONE, &kills, 0, "end the program after --duration", NULL},
-		{"interval", '\0', POPT_ARG_STRING, &interval, 0, "between snapshots (10)", "SECONDS"},
-		{"rss-threshold", '\0', POPT_ARG_STRING, &rss, 0, "alert when RSS grows by more", "MB"},
-		{"heap-threshold", '\0', POPT_ARG_STRING, &heap, 0, "alert when what is alive grows by more", "BYTES"},
-		{"fail-on-leak", '\0', POPT_ARG_NONE, &fails_on_leak, 0, "end with 3 when something is leaking", NULL},
+		{"interval", '\0', POPT_ARG_STRING, &interval, 0, "between snapshots (10)",
+		 "SECONDS"},
+		{"rss-threshold", '\0', POPT_ARG_STRING, &rss, 0, "alert when RSS grows by more",
+		 "MB"},
+		{"heap-threshold", '\0', POPT_ARG_STRING, &heap, 0,
+		 "alert when what is alive grows by more", "BYTES"},
+		{"fail-on-leak", '\0', POPT_ARG_NONE, &fails_on_leak, 0,
+		 "end with 3 when something is leaking", NULL},
 		{NULL, '\0', POPT_ARG_INCLUDE_TABLE, run_settings_options(), 0, "Settings:", NULL},
 		POPT_TABLEEND};
 	const char **words = verb_options(verb, options, argc, argv, 1, SIZE_MAX);
-	struct verb_run run = {.kills = kills, .fails_on_leak = fails_on_leak,
+	struct verb_run run = {.kills = kills,
+			       .fails_on_leak = fails_on_leak,
 			       .has_progress = isatty(STDERR_FILENO)};
 	char *path = launch_find(words[0]), *library = launch_library();
 	sigset_t signals, before;

@@ -86,7 +86,8 @@ static uint64_t pprof_string(struct pprof *pprof, const char *string)
 	return at;
 }
 
-static void pprof_value_type(struct pprof *pprof, unsigned field, const char *type, const char *unit)
+static void pprof_value_type(struct pprof *pprof, unsigned field, const char *type,
+			     const char *unit)
 {
 	uint64_t type_string = pprof_string(pprof, type), unit_string = pprof_string(pprof, unit);
 
@@ -113,7 +114,8 @@ static uint64_t pprof_function(struct pprof *pprof, const char *name, const char
 	return at + 1;
 }
 
-static uint64_t pprof_location(struct pprof *pprof, const char *name, const char *file, uint32_t line)
+static uint64_t pprof_location(struct pprof *pprof, const char *name, const char *file,
+			       uint32_t line)
 {
 	uint64_t function = pprof_function(pprof, name, file);
 	char key[64];
@@ -157,8 +159,8 @@ static void pprof_put_stacks(struct pprof *pprof, const struct profile *profile)
 		do {
 			const struct profile_frame *frame = &profile->frames[at];
 
-			pprof_varint(&places, pprof_location(pprof, frame->name, frame->file,
-							     frame->line));
+			pprof_varint(&places,
+				     pprof_location(pprof, frame->name, frame->file, frame->line));
 			at = frame->parent;
 		} while (at != 0);
 		pprof_sample(pprof, &places, values);

@@ -32,7 +32,8 @@ static struct places export_places(const struct profile *profile)
 		free(key);
 		if (places.of_frame[i] < places.count)
 			continue;
-		places.frames = keep_grow(places.frames, places.count, &places.room, sizeof(size_t));
+		places.frames =
+			keep_grow(places.frames, places.count, &places.room, sizeof(size_t));
 		places.frames[places.count++] = i;
 	}
 	return places;
@@ -57,8 +58,10 @@ static size_t *export_chain(const struct profile *profile, size_t frame, size_t 
 /* A word of a folded line: `;` parts frames, and a line break lines. */
 static void export_folded_frame(FILE *out, const struct profile_frame *frame)
 {
-	char *name = keep_text(frame->line != 0 ? "%s (%s:%u)" : frame->file[0] != '\0' ? "%s (%s)" :
-			       "%s", frame->name, frame->file, frame->line);
+	char *name = keep_text(frame->line != 0         ? "%s (%s:%u)"
+			       : frame->file[0] != '\0' ? "%s (%s)"
+							: "%s",
+			       frame->name, frame->file, frame->line);
 	char *plain = show_plain_text(name);
 
 	for (char *at = plain; *at != '\0'; at++)
@@ -101,7 +104,8 @@ void export_speedscope(FILE *out, const struct profile *profile)
 	double all = 0;
 
 	fputs("{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\","
-	      "\"exporter\":\"trackleak\",\"name\":", out);
+	      "\"exporter\":\"trackleak\",\"name\":",
+	      out);
 	show_json(out, profile->program);
 	fputs(",\"shared\":{\"frames\":[", out);
 	for (size_t i = 0; i < places.count; i++) {
@@ -116,7 +120,8 @@ void export_speedscope(FILE *out, const struct profile *profile)
 		fputc('}', out);
 	}
 	fputs("]},\"profiles\":[{\"type\":\"sampled\",\"name\":\"live bytes\",\"unit\":\"bytes\","
-	      "\"samples\":[", out);
+	      "\"samples\":[",
+	      out);
 	for (size_t i = 0; i < profile->stack_count; i++) {
 		fputs(i > 0 ? ",\n" : "\n", out);
 		export_put_chain(out, profile, &places, profile->stacks[i].frame, true);
@@ -133,7 +138,8 @@ void export_gprof2dot(FILE *out, const struct profile *profile)
 	struct places places = export_places(profile);
 
 	fputs("{\"version\":0,\"costs\":[{\"description\":\"Live memory\",\"unit\":\"bytes\"},"
-	      "{\"description\":\"Live blocks\",\"unit\":\"blocks\"}],\"functions\":[", out);
+	      "{\"description\":\"Live blocks\",\"unit\":\"blocks\"}],\"functions\":[",
+	      out);
 	for (size_t i = 0; i < places.count; i++) {
 		const struct profile_frame *frame = &profile->frames[places.frames[i]];
 		char *name = keep_text(frame->line != 0 ? "%s:%u" : "%s", frame->name, frame->line);
@@ -186,8 +192,10 @@ static void export_csv_row(FILE *out, const struct profile_function *function, u
 
 void export_csv(FILE *out, const struct profile *profile)
 {
-	fputs("function,file,line,live_bytes,live_bytes_se,live_count,live_count_se,count,total_bytes,"
-	      "retention,function_growth_mb_per_hour,function_verdict\n", out);
+	fputs("function,file,line,live_bytes,live_bytes_se,live_count,live_count_se,count,total_"
+	      "bytes,"
+	      "retention,function_growth_mb_per_hour,function_verdict\n",
+	      out);
 	for (size_t i = 0; i < profile->function_count; i++) {
 		const struct profile_function *function = &profile->functions[i];
 

@@ -105,8 +105,8 @@ void report_diff(FILE *out, const struct profile *before, const struct profile *
 
 	report_diff_head(out, "from", before);
 	report_diff_head(out, "to  ", after);
-	fprintf(out, "\n%12s %11s %11s %11s %10s %10s  %-6s\n", "DIFFERENCE", "+-95%", "LIVE", "BLOCKS+-",
-		"BLOCKS", "AVERAGE", "");
+	fprintf(out, "\n%12s %11s %11s %11s %10s %10s  %-6s\n", "DIFFERENCE", "+-95%", "LIVE",
+		"BLOCKS+-", "BLOCKS", "AVERAGE", "");
 	for (; put < changes->count && put < top; put++) {
 		const struct change *change = &changes->changes[put];
 		const struct row *row = change->after != NULL ? change->after : change->before;
@@ -121,7 +121,8 @@ void report_diff(FILE *out, const struct profile *before, const struct profile *
 					  show_size(a, REPORT_DIFF_Z * change->bytes.se),
 					  show_size(b, live));
 		used += (unsigned)fprintf(out, " %11s %10s",
-					  isnan(count) ? "-" : show_signed_count(a, change->count.value),
+					  isnan(count) ? "-"
+						       : show_signed_count(a, change->count.value),
 					  isnan(count) ? "-" : show_count(b, count));
 		used += (unsigned)fprintf(out, " %10s  %-6s  ",
 					  count >= 0.5 ? show_size(a, live / count) : "-",
@@ -137,8 +138,9 @@ void report_diff(FILE *out, const struct profile *before, const struct profile *
 	}
 	fprintf(out, "%12s %11s in all%s\n", show_signed_size(a, changes->bytes.value),
 		show_size(b, REPORT_DIFF_Z * changes->bytes.se),
-		fabs(changes->bytes.value) < REPORT_DIFF_Z * changes->bytes.se ?
-			", within the noise of sampling" : "");
+		fabs(changes->bytes.value) < REPORT_DIFF_Z * changes->bytes.se
+			? ", within the noise of sampling"
+			: "");
 	if (put < changes->count)
 		fprintf(out, "%zu more are not shown\n", changes->count - put);
 	fputs("noise: the difference is within the noise of sampling\n", out);
@@ -164,8 +166,9 @@ void report_diff_json(FILE *out, const struct profile *before, const struct prof
 		report_json_number(out, "difference_bytes", change->bytes.value);
 		report_json_number(out, "difference_bytes_se", change->bytes.se);
 		report_json_number(out, "difference_count", change->count.value);
-		report_json_number(out, "live_bytes", change->after != NULL ?
-				   change->after->figures.live_bytes.value : 0);
+		report_json_number(out, "live_bytes",
+				   change->after != NULL ? change->after->figures.live_bytes.value
+							 : 0);
 		fprintf(out, "\"change\":\"%s\"}", change->word);
 	}
 	fputs("]}\n", out);

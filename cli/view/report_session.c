@@ -18,8 +18,8 @@ void report_session_chart(FILE *out, const struct session *session, size_t colum
 	}
 	for (size_t column = 0; column < count; column++) {
 		size_t at = column * session->sample_count / count;
-		double level = high > low ?
-			(session->samples[at].rss_bytes - low) / (high - low) : 0;
+		double level =
+			high > low ? (session->samples[at].rss_bytes - low) / (high - low) : 0;
 
 		fputs(bars[(size_t)(level * 7.999)], out);
 	}
@@ -58,7 +58,8 @@ void report_session(FILE *out, const struct session *session, const struct profi
 			most = fmax(most, session->samples[i].rss_bytes);
 		fprintf(out, "RSS  %s at first, %s at most, %s after %s\n     ",
 			show_size(a, session->samples[0].rss_bytes), show_size(b, most),
-			show_size(c, last->rss_bytes), show_duration((char[SHOW_WORD]){0}, last->time_s));
+			show_size(c, last->rss_bytes),
+			show_duration((char[SHOW_WORD]){0}, last->time_s));
 		report_session_chart(out, session, REPORT_SESSION_COLUMNS);
 		if (!isnan(growth))
 			fprintf(out, "  %+.1f MB/h", growth);

@@ -121,15 +121,18 @@ static unsigned report_table_figures(FILE *out, const struct row *row, const str
 	int used = fprintf(out, "%11s", show_size(a, bytes));
 
 	if (!choice->peak)
-		used += fprintf(out, " %11s", choice->by == ROWS_TYPE ? "-" :
-				show_size(a, REPORT_TABLE_Z * figures->live_bytes.se));
+		used += fprintf(out, " %11s",
+				choice->by == ROWS_TYPE
+					? "-"
+					: show_size(a, REPORT_TABLE_Z * figures->live_bytes.se));
 	used += fprintf(out, " %5.1f%%", all > 0 ? bytes * 100 / all : 0);
 	if (!choice->peak && isnan(figures->live_count.value))
 		used += fprintf(out, " %10s %10s", "-", "-");
 	else if (!choice->peak)
 		used += fprintf(out, " %10s %10s", show_count(a, figures->live_count.value),
-				figures->live_count.value < 0.5 ? "-" :
-				show_size(b, bytes / figures->live_count.value));
+				figures->live_count.value < 0.5
+					? "-"
+					: show_size(b, bytes / figures->live_count.value));
 	if (rows->has_totals && isnan(figures->retention))
 		used += fprintf(out, " %6s", "-");
 	else if (rows->has_totals)
@@ -157,7 +160,8 @@ static void report_table_row(FILE *out, const struct profile *profile, const str
 	if (function != NULL && function->verdict[0] != '\0' &&
 	    profile_verdict_rank(function->verdict) >= profile_verdict_rank("growing")) {
 		fprintf(out, "    %s: ", function->verdict);
-		show_plain(out, function->sentence[0] != '\0' ? function->sentence : function->name);
+		show_plain(out,
+			   function->sentence[0] != '\0' ? function->sentence : function->name);
 		fputc('\n', out);
 	}
 	if (options->show_source)
@@ -182,8 +186,8 @@ void report_table(FILE *out, const struct profile *profile, const struct rows *r
 	}
 	report_table_header(out, rows, choice, options, has_growth);
 	for (size_t i = 0; i < count; i++) {
-		unsigned used = report_table_figures(out, &rows->rows[i], rows, choice, options, all,
-						     has_growth);
+		unsigned used = report_table_figures(out, &rows->rows[i], rows, choice, options,
+						     all, has_growth);
 
 		report_table_row(out, profile, &rows->rows[i], choice, options, used);
 	}
