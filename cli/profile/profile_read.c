@@ -356,6 +356,10 @@ struct profile *profile_parse(const char *text, size_t length, const char *path,
 		snprintf(why, PROFILE_READ_WHY, "empty");
 		return NULL;
 	}
+	if (text[strspn(text, " \t\r\n")] != '{') {
+		snprintf(why, PROFILE_READ_WHY, "not a snapshot of TrackLeak");
+		return NULL;
+	}
 	root = json_loadb(text, length, 0, &error);
 	if (root == NULL) {
 		if (json_error_code(&error) == json_error_premature_end_of_input)
