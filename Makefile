@@ -127,10 +127,11 @@ fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZ
 		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=1 || exit 1; \
 	done
 
-build/fuzz/%: tests/fuzz/%.c $(SOURCES) Makefile
+build/fuzz/%: tests/fuzz/%.c $(SOURCES) $(COMMAND_SOURCES) Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(UNIT_FLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS)
+	$(Q)$(CLANG) $(UNIT_FLAGS) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS) \
+		$(if $(findstring cli/,$(call links,$<)),$(COMMAND_LIBS))
 
 lint: deps-lint $(VENV)/ready  ## the code's own rules: arrows, banned calls, settings table, format, compilers, analysers
 	@CC='$(CC)' CLANG='$(CLANG)' CLANG_FORMAT='$(VENV)/bin/clang-format' tools/lint

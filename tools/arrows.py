@@ -25,7 +25,7 @@ COMMAND_LAYERS = [
     {"profile": "profile profile_read profile_merge profile_find session source rows tree"},
     {"view": "report_head report_session report_table report_tree report_json report_diff export export_stacks "
              "export_pprof export_html"},
-    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_export"},
+    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_watch verb_export"},
     {"": "main"},
 ]
 COMMAND_SHARES = "base/types base/text process/settings"

@@ -1,5 +1,6 @@
 #include "verb.h"
 
+#include "../../src/base/text.h"
 #include "../base/keep.h"
 #include "../base/lookup.h"
 #include "../base/process.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERB_PS_COMMAND 48
+#define VERB_PS_COMMAND 100 /* bytes */
 
 /* The usual folders, and those that processes were told to use. */
 static void verb_ps_find(struct profile_list *list)

@@ -142,7 +142,8 @@ void report_diff(FILE *out, const struct profile *before, const struct profile *
 			? ", within the noise of sampling"
 			: "");
 	if (put < changes->count)
-		fprintf(out, "%zu more are not shown\n", changes->count - put);
+		fprintf(out, "%zu more %s\n", changes->count - put,
+			put < top ? "have not changed" : "are not shown");
 	fputs("noise: the difference is within the noise of sampling\n", out);
 }
 

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 import snapshots  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = ROOT / "trackleak"
+COMMAND = Path(os.environ.get("TRACKLEAK_COMMAND") or ROOT / "trackleak")
 GOLDEN = ROOT / "tests" / "golden"
 
 

@@ -19,6 +19,7 @@ import snapshots
     (["diff", "a"], "usage"), (["export", "x"], "--to"), (["export", "x", "--to", "pdf"], "one of pprof"),
     (["run"], "usage"), (["run", "no-such-program"], "no such program"), (["run", "/etc/passwd"], "/etc/passwd"),
     (["run", "--sample-rate", "0", "true"], "TRACKLEAK_SAMPLE_RATE"), (["run", "--kill", "true"], "--duration"),
+    (["watch"], "usage"), (["watch", "999999999"], "no process"), (["watch", "1", "x"], "not a number"),
     (["ps", "x"], "one word too many"), (["help", "nope"], "no such verb"),
 ], ids=lambda value: "_".join(value) if isinstance(value, list) else None)
 def test_bad_words_get_one_line(refused, words, says):

@@ -65,10 +65,10 @@ def test_a_duration_ends_the_watching_or_with_kill_the_program(command, tmp_path
 
 
 def test_a_signal_that_is_sent_to_us_reaches_the_program(command, tmp_path):
-    from conftest import COMMAND
+    from conftest import COMMAND, ROOT
     script = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nprint(1, flush=True)\ntime.sleep(20)"
     process = subprocess.Popen([str(COMMAND), "run", sys.executable, "-c", script], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)})
+                               stderr=subprocess.PIPE, env={"TRACKLEAK_LIBRARY": str(ROOT / "trackleak.so"), **os.environ, "TMPDIR": str(tmp_path)})
     assert process.stdout.readline() == b"1\n"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
@@ -92,6 +92,9 @@ def test_ps_names_the_running_process_and_forgets_it(command, tmp_path):
         assert str(process.pid) in command("ps").stdout
         assert "-c import time" in command("ps").stdout
         assert "still running" in command("report", process.pid).stdout
+        watched = command("watch", process.pid, "0.2", "2", "-T", "1").stdout
+        assert watched.count("stacks with outstanding allocations:") == 2
+        assert " bytes in " in watched and "<module>  <string>:2" in watched
     finally:
         process.kill()
         process.wait()
