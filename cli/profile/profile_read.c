@@ -26,6 +26,9 @@
 /* STACK_DEPTH goes to 512; deeper ones would overflow who walks the tree. */
 #define PROFILE_READ_DEPTH 4096
 
+/* of a byte a second */
+#define READER_MIB_PER_HOUR (3600.0 / 1048576.0)
+
 struct reader {
 	char *why; /* "": nothing is wrong so far */
 };
@@ -161,6 +164,44 @@ static struct figures reader_figures(struct reader *reader, const json_t *object
 	};
 }
 
+/* A document without it comes from an agent that did not judge. */
+static void reader_verdict(struct reader *reader, const json_t *object,
+			   struct profile_function *function)
+{
+	const json_t *verdict = json_object_get(object, "verdict");
+
+	if (verdict != NULL && !json_is_object(verdict))
+		reader_complain(reader, "verdict", "an object");
+	function->verdict = reader_string(reader, verdict, "word");
+	function->sentence = reader_string(reader, verdict, "sentence");
+	function->growth =
+		reader_number_or_nan(reader, verdict, "bytes_per_second") * READER_MIB_PER_HOUR;
+	function->growth_low = reader_number_or_nan(reader, verdict, "low") * READER_MIB_PER_HOUR;
+	function->growth_high = reader_number_or_nan(reader, verdict, "high") * READER_MIB_PER_HOUR;
+}
+
+/* A library function may be harmless in sum and leak for one of its callers: it is as bad as the
+ * worst of them. */
+static void reader_context(struct reader *reader, const json_t *object, struct profile *profile)
+{
+	double index = reader_number(reader, object, "function");
+	struct profile_function context, *function;
+
+	if (!(index < (double)profile->function_count)) {
+		reader_complain(reader, "contexts", "an array of contexts of the functions");
+		return;
+	}
+	function = &profile->functions[(size_t)index];
+	reader_verdict(reader, object, &context);
+	if (profile_verdict_rank(context.verdict) <= profile_verdict_rank(function->verdict))
+		return;
+	function->verdict = context.verdict;
+	function->sentence =
+		keep_text("for %s, %s:%.0f: %s", reader_string(reader, object, "via_function"),
+			  reader_string(reader, object, "via_file"),
+			  reader_number(reader, object, "via_line"), context.sentence);
+}
+
 static void reader_function(struct reader *reader, const json_t *object,
 			    struct profile_function *function)
 {
@@ -175,11 +216,7 @@ static void reader_function(struct reader *reader, const json_t *object,
 	function->line = reader_line(reader, json_object_get(object, "line"), "line");
 	function->figures = reader_figures(reader, object);
 	function->peak_live_bytes = reader_number(reader, object, "peak_live_bytes");
-	function->verdict = reader_string(reader, object, "verdict");
-	function->sentence = reader_string(reader, object, "sentence");
-	function->growth = reader_number_or_nan(reader, object, "growth_mb_per_hour");
-	function->growth_low = reader_number_or_nan(reader, object, "growth_low");
-	function->growth_high = reader_number_or_nan(reader, object, "growth_high");
+	reader_verdict(reader, object, function);
 	function->lines = keep_alloc(function->line_count, sizeof(*function->lines));
 	for (size_t i = 0; i < function->line_count; i++) {
 		const json_t *line = reader_element(reader, lines, i, "lines");
@@ -291,6 +328,8 @@ static void reader_rows(struct reader *reader, const json_t *root, struct profil
 	const json_t *frames = reader_array(reader, root, "frames", &profile->frame_count);
 	const json_t *stacks = reader_array(reader, root, "stacks", &profile->stack_count);
 	const json_t *maps = reader_array(reader, root, "maps", &profile->map_count);
+	size_t context_count;
+	const json_t *contexts = reader_array(reader, root, "contexts", &context_count);
 	uint32_t *depths;
 
 	profile->functions = keep_alloc(profile->function_count, sizeof(*profile->functions));
@@ -314,6 +353,8 @@ static void reader_rows(struct reader *reader, const json_t *root, struct profil
 	for (size_t i = 0; i < profile->stack_count; i++)
 		reader_stack(reader, reader_element(reader, stacks, i, "stacks"), profile,
 			     &profile->stacks[i]);
+	for (size_t i = 0; i < context_count; i++)
+		reader_context(reader, reader_element(reader, contexts, i, "contexts"), profile);
 	profile->maps = keep_alloc(profile->map_count, sizeof(*profile->maps));
 	for (size_t i = 0; i < profile->map_count; i++) {
 		const json_t *map = reader_element(reader, maps, i, "maps");

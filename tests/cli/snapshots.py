@@ -25,6 +25,13 @@ def function(name, file, first_line, lines, **more):
             "lines": [{"line": line, **value} for line, value in lines.items()], **more}
 
 
+def verdict(word, sentence, *growth):
+    """growth: MiB an hour, low, high."""
+    rates = [rate * 1048576 / 3600 for rate in growth] or [None] * 3
+    return {"word": word, "sentence": sentence, "bytes_per_second": rates[0], "low": rates[1], "high": rates[2],
+            "survival": 0.98, "survival_low": 0.9, "survival_high": 1.0, "survival_seconds": 240.0}
+
+
 def stack(frame, live, blocks, se=0.0, oldest=100.0, youngest=1.0):
     return {"frame": frame, "live_bytes": [live, se], "live_count": [blocks, se / 100], "live_samples": 5,
             "oldest_seconds": oldest, "youngest_seconds": youngest}
@@ -35,13 +42,12 @@ def sample():
     functions = [
         function("leak", "/srv/app/leaks.py", 10, {12: figures(4 << 20, 4096, 5 << 20, 5000, 0.9, 40000.0),
                                                    14: figures(2 << 20, 1024, 2 << 20, 1024, 1.0, 30000.0)},
-                 verdict="leaking", sentence="of what it allocates, 98 % is alive after 4 min",
-                 growth_mb_per_hour=12.4, growth_low=10.1, growth_high=14.6,
+                 verdict=verdict("leaking", "+12.4 MB/h (10.1 to 14.6), 98 % alive after 4 min", 12.4, 10.1, 14.6),
                  types=[{"type": "bytearray", "bytes": 5 << 20}, {"type": "dict", "bytes": 1 << 20}]),
         function("Cache.get", "/usr/lib/python3/dist-packages/lru/core.py", 40,
-                 {44: figures(1 << 20, 256, 9 << 20, 3000, 0.1)}, verdict="plateau", sentence="full since 2 min",
+                 {44: figures(1 << 20, 256, 9 << 20, 3000, 0.1)}, verdict=verdict("plateau", "full since 2 min"),
                  types=[{"type": "dict", "bytes": 1 << 20}]),
-        function("churn", "/srv/app/work.py", 3, {5: figures(0, 0, 50 << 20, 90000, 0.0)}, verdict="churn", sentence=""),
+        function("churn", "/srv/app/work.py", 3, {5: figures(0, 0, 50 << 20, 90000, 0.0)}, verdict=verdict("churn", "")),
         function(HOSTILE, HOSTILE, 1, {1: figures(65536, 16, 65536, 16, 1.0)}),
         function("<native libfoo.so.1+0x1234>", "libfoo.so.1", 0, {0: figures(131072, 2, 131072, 2, None)}, kind="native"),
     ]

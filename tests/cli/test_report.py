@@ -98,3 +98,12 @@ def test_diff_tells_growth_from_noise(command, snapshot):
     assert change["churn"] == "same"
     back = command("diff", snapshot(snapshots.grown(), "later.json"), snapshot(), "--json", "--by", "file")
     assert {row["change"] for row in json.loads(back.stdout)["rows"]} == {"shrank", "went", "noise", "same"}
+
+
+def test_a_function_is_as_bad_as_the_worst_of_its_callers(command, snapshot):
+    document = snapshots.sample()
+    document["contexts"] = [{"function": 1, "line": 44, "stack": 2, "via_function": "load", "via_file": "/srv/app/x.py",
+                             "via_line": 9, "live_bytes": [5, 0], "live_count": [1, 0],
+                             "verdict": snapshots.verdict("leaking", "+1.0 MB/h", 1.0, 0.5, 1.5)}]
+    assert rows(command, snapshot(document), "--leaks") == ["leak", "Cache.get"]
+    assert "leaking: for load, /srv/app/x.py:9: +1.0 MB/h" in command("report", snapshot(document)).stdout
