@@ -47,7 +47,8 @@ build: trackleak.so command  ## build ./trackleak.so, and ./trackleak where its 
 
 command:
 	@missing=$$(tools/deps missing command); \
-	if [ -z "$$missing" ]; then $(MAKE) --no-print-directory trackleak; \
+	if [ -z "$$missing" ]; then \
+		$(MAKE) --no-print-directory -q trackleak || $(MAKE) --no-print-directory trackleak; \
 	else echo "  ./trackleak, the command, is not built: missing$$missing (make deps installs them)" >&2; fi
 
 trackleak: $(COMMAND_SOURCES) $(COMMAND_SHARED) $(wildcard cli/view/*.html) src/process/settings.def src/base/types.h Makefile
