@@ -13,9 +13,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 import snapshots  # noqa: E402
+from snapshots import COMMAND, ROOT  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = Path(os.environ.get("TRACKLEAK_COMMAND") or ROOT / "trackleak")
 GOLDEN = ROOT / "tests" / "golden"
 
 

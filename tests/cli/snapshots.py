@@ -1,8 +1,13 @@
-"""Snapshots of known contents, as docs/FORMAT.md has them."""
+"""Snapshots of known contents, as docs/FORMAT.md has them, and where the command is."""
 
 from __future__ import annotations
 
 import copy
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = Path(os.environ.get("TRACKLEAK_COMMAND") or ROOT / "trackleak")
 
 HOSTILE = 'evil\n\x1b[31m|"<script>\u202e;'
 

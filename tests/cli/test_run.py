@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from snapshots import COMMAND, ROOT
+
 LEAK = "kept = [bytearray(5000) for _ in range(2000)]\n"
 
 
@@ -65,7 +67,6 @@ def test_a_duration_ends_the_watching_or_with_kill_the_program(command, tmp_path
 
 
 def test_a_signal_that_is_sent_to_us_reaches_the_program(command, tmp_path):
-    from conftest import COMMAND, ROOT
     script = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nprint(1, flush=True)\ntime.sleep(20)"
     process = subprocess.Popen([str(COMMAND), "run", sys.executable, "-c", script], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, env={"TRACKLEAK_LIBRARY": str(ROOT / "trackleak.so"), **os.environ, "TMPDIR": str(tmp_path)})
@@ -77,7 +78,6 @@ def test_a_signal_that_is_sent_to_us_reaches_the_program(command, tmp_path):
 
 
 def test_ps_names_the_running_process_and_forgets_it(command, tmp_path):
-    from conftest import ROOT
     library = os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))
     environment = {**os.environ, "LD_PRELOAD": library, "TRACKLEAK_LOG_DIR": str(tmp_path), "TRACKLEAK_QUIET": "1",
                    "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "1"}

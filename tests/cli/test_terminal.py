@@ -6,7 +6,7 @@ import re
 import sys
 import time
 
-from conftest import COMMAND, ROOT
+from snapshots import COMMAND, ROOT
 
 SCRIPT = """
 import sys, time
