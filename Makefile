@@ -33,13 +33,31 @@ AGENT_FLAGS := -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -ftls-model=i
 	-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed
 AGENT_LIBS := -ldl -pthread
 
-.PHONY: build check lint deps verify run test unit whole test-long single install uninstall clean quickstart help \
+# The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's text module.
+COMMAND_SOURCES  := $(wildcard cli/*.[ch] cli/*/*.[ch])
+COMMAND_SHARED   := src/base/text.c
+COMMAND_PACKAGES := jansson popt zlib
+COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
+	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
+COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
+
+.PHONY: build command check lint deps verify run test unit whole test-long single install uninstall clean quickstart help \
 	asan ubsan tsan truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
 	kibana-install
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-build: trackleak.so  ## build ./trackleak.so (the default)
+build: trackleak.so command  ## build ./trackleak.so, and ./trackleak where its libraries are (the default)
+
+command:
+	@missing=$$(tools/deps missing command); \
+	if [ -z "$$missing" ]; then \
+		$(MAKE) --no-print-directory -q trackleak || $(MAKE) --no-print-directory trackleak; \
+	else echo "  ./trackleak, the command, is not built: missing$$missing (make deps installs them)" >&2; fi
+
+trackleak: $(COMMAND_SOURCES) $(COMMAND_SHARED) $(wildcard cli/view/*.html) src/process/settings.def src/base/types.h Makefile
+	$(call say,CC,$@)
+	$(Q)$(CC) $(COMMAND_FLAGS) $(CFLAGS) -o $@ $(filter %.c,$(COMMAND_SOURCES)) $(COMMAND_SHARED) $(LDFLAGS) $(COMMAND_LIBS)
 
 trackleak.so: trackleak.c $(SOURCES) tools/exports.map Makefile
 	$(call say,CC,$@)
@@ -49,7 +67,7 @@ check:  ## say what is there, what is missing, and what that would cost
 	@tools/deps check $(PYTHON)
 
 deps:  ## install what is missing (apt, dnf, yum, apk, pacman; as root or by sudo)
-	@tools/deps install run test
+	@tools/deps install run test command
 
 verify: build  ## look at the library: linked libraries, exported and undefined symbols
 	@CC="$(CC)" tools/verify.py
@@ -100,7 +118,7 @@ $(VENV)/ready: tools/requirements.txt
 	$(Q)touch $@
 
 PYTEST = PYTHONDONTWRITEBYTECODE=1 PYTHON_VERSION=$(PYTHON_VERSION) $(VENV)/bin/python -m pytest \
-	-p no:cacheprovider tests/whole $(PYTEST_ARGS)
+	-p no:cacheprovider tests/whole tests/cli $(PYTEST_ARGS)
 
 whole: deps-test build $(VENV)/ready  ## the library under real interpreters (pytest)
 	@$(PYTEST) -n 2
@@ -138,16 +156,17 @@ fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZ
 		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=1 || exit 1; \
 	done
 
-build/fuzz/%: tests/fuzz/%.c $(SOURCES) Makefile
+build/fuzz/%: tests/fuzz/%.c $(SOURCES) $(COMMAND_SOURCES) Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(UNIT_FLAGS) -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS)
+	$(Q)$(CLANG) $(UNIT_FLAGS) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS) \
+		$(if $(findstring cli/,$(call links,$<)),$(COMMAND_LIBS))
 
 lint: deps-lint $(VENV)/ready  ## the code's own rules: arrows, banned calls, settings table, format, compilers, analysers
 	@CC='$(CC)' CLANG='$(CLANG)' CLANG_FORMAT='$(VENV)/bin/clang-format' tools/lint
 
 format: $(VENV)/ready  ## put the C files into the project's form
-	$(Q)$(VENV)/bin/clang-format -i $(filter %.c %.h,$(SOURCES)) trackleak.c $(wildcard tests/*/*.[ch])
+	$(Q)$(VENV)/bin/clang-format -i $(filter %.c %.h,$(SOURCES)) $(COMMAND_SOURCES) trackleak.c $(wildcard tests/*/*.[ch])
 
 settings-table:  ## write the settings table of README.md anew
 	$(Q)python3 tools/settings_table.py
@@ -166,12 +185,17 @@ DOCUMENTS = README.md LICENSE $(wildcard docs/*.md)
 
 install: build  ## into PREFIX (below DESTDIR)
 	$(Q)install -D -m 0755 trackleak.so "$(DESTDIR)$(PREFIX)/lib/trackleak.so"
+	$(Q)if [ -x trackleak ]; then \
+		install -D -m 0755 trackleak "$(DESTDIR)$(PREFIX)/bin/trackleak"; \
+		install -D -m 0644 docs/trackleak.1 "$(DESTDIR)$(PREFIX)/share/man/man1/trackleak.1"; \
+	fi
 	$(Q)install -d "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
 	$(Q)install -m 0644 $(DOCUMENTS) "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
 	$(call say,DONE,$(DESTDIR)$(PREFIX)/lib/trackleak.so)
 
 uninstall:  ## undo install
-	$(Q)rm -f "$(DESTDIR)$(PREFIX)/lib/trackleak.so"
+	$(Q)rm -f "$(DESTDIR)$(PREFIX)/lib/trackleak.so" "$(DESTDIR)$(PREFIX)/bin/trackleak" \
+		"$(DESTDIR)$(PREFIX)/share/man/man1/trackleak.1"
 	$(Q)rm -rf "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
 
 pythons:  ## unpack Debian's 3.13, 3.14 and 3.15 into the cache, for the tests
@@ -181,7 +205,7 @@ python-freethreaded:  ## build a free-threaded 3.13 of Debian's source into the 
 	@tools/get-freethreaded $(CACHE)/freethreaded
 
 clean:  ## remove what was built
-	$(Q)rm -rf build trackleak.so
+	$(Q)rm -rf build trackleak.so trackleak
 
 help:  ## this page
 	@echo 'usage: make [TARGET] [VARIABLE=value]'

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""arrows.py: do all #includes under src/ point downward?
+"""arrows.py: do all #includes under src/ and cli/ point downward?
 
 A module may include headers of a lower layer, or of a module of its own layer that stands before it in LAYERS.
 trackleak.c must include every module, lowest first. A module that is not in LAYERS is an error: give it its place.
@@ -20,15 +20,26 @@ LAYERS = [
     {"hooks": "hook_events hook_mmap hook_python hook_malloc hook_exit start"},
 ]
 
+# The command, cli/. Of the agent it knows what needs nothing else.
+COMMAND_LAYERS = [
+    {"base": "fail keep show lookup process terminal"},
+    {"profile": "profile profile_read profile_merge profile_find session source rows tree"},
+    {"view": "report_head report_session report_table report_tree report_json report_diff export export_stacks "
+             "export_pprof export_html"},
+    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_watch verb_export"},
+    {"": "main"},
+]
+COMMAND_SHARES = "base/types base/text process/settings"
+
 ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
-def places():
+def places(layers):
     """{"base/types": (layer, folder, position)}"""
     return {
-        "%s/%s" % (folder, module): (layer, folder, position)
-        for layer, folders in enumerate(LAYERS)
+        (folder + "/" + module).lstrip("/"): (layer, folder, position)
+        for layer, folders in enumerate(layers)
         for folder, modules in folders.items()
         for position, module in enumerate(modules.split())
     }
@@ -38,23 +49,25 @@ def includes(path):
     return [(path.parent / name).resolve() for name in INCLUDE.findall(path.read_text(encoding="utf-8"))]
 
 
-def module_of(path):
+def module_of(path, tree="src"):
     try:
-        return path.relative_to(ROOT / "src").with_suffix("").as_posix()
+        return path.relative_to(ROOT / tree).with_suffix("").as_posix()
     except ValueError:
         return None
 
 
-def check(problems):
-    place = places()
-    sources = sorted((ROOT / "src").rglob("*.[ch]"))
+def check_tree(problems, tree, place, shares=()):
+    """Every module of src/ or cli/: has it a place, and do its includes point downward?"""
+    sources = sorted((ROOT / tree).rglob("*.[ch]"))
     for path in sources:
-        here = module_of(path)
+        here = module_of(path, tree)
         if here not in place:
             problems.append("%s: not in the table of tools/arrows.py" % path.relative_to(ROOT))
             continue
         for target in includes(path):
-            there = module_of(target)
+            if module_of(target) in shares:
+                continue
+            there = module_of(target, tree)
             name = "%s includes %s" % (path.relative_to(ROOT), there)
             if not target.exists():
                 problems.append("%s: no such file" % name)
@@ -70,7 +83,13 @@ def check(problems):
                 problems.append("%s: the two sides of a layer do not know each other" % name)
             elif place[there] > place[here]:
                 problems.append("%s: a later module of its own layer" % name)
+    return sources
 
+
+def check(problems):
+    place = places(LAYERS)
+    sources = check_tree(problems, "src", place)
+    command = check_tree(problems, "cli", places(COMMAND_LAYERS), COMMAND_SHARES.split())
     product = ROOT / "trackleak.c"
     if product.exists():
         order = [module_of(path) for path in includes(product) if path.suffix == ".c"]
@@ -80,7 +99,7 @@ def check(problems):
         for path in sources:
             if path.suffix == ".c" and module_of(path) not in order:
                 problems.append("trackleak.c: does not include %s" % path.relative_to(ROOT))
-    return len(sources)
+    return len(sources) + len(command)
 
 
 def main():

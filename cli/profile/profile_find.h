@@ -1,0 +1,26 @@
+/* profile_find: the snapshots that a person means: a file, a folder, a pid, or nothing at all. */
+#ifndef TL_CLI_PROFILE_PROFILE_FIND_H
+#define TL_CLI_PROFILE_PROFILE_FIND_H
+
+#include "profile.h"
+
+struct profile_list {
+	struct profile **profiles; /* newest first */
+	size_t count, room;
+};
+
+/* Every snapshot of a folder; one that cannot be read is left out with a line on stderr.
+ * A folder that is not there holds none. */
+void profile_find_all(struct profile_list *list, const char *folder);
+/* The folders where agents write unless told otherwise, TRACKLEAK_LOG_DIR first; NULL at the end. */
+char **profile_find_folders(void);
+/* The folder that a process was told to write to (TRACKLEAK_LOG_DIR), or NULL. */
+char *profile_find_folder_of(unsigned long pid);
+/* Is the process that wrote it still there? */
+bool profile_find_is_running(const struct profile *profile);
+/* One profile for `wanted` (NULL: the newest service in the usual folders); fails with one line.
+ * Of a folder it is the newest service: the processes of one program whose profiles overlap.
+ * `worst`, if not NULL: the one process of several whose verdict is worst, or which holds most. */
+struct profile *profile_find(const char *wanted, const struct profile **worst);
+
+#endif

@@ -1,0 +1,137 @@
+#include "verb.h"
+
+#include "../../src/base/text.h"
+#include "../base/keep.h"
+#include "../base/lookup.h"
+#include "../base/process.h"
+#include "../base/show.h"
+#include "../base/terminal.h"
+#include "../profile/profile_find.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERB_PS_COMMAND 100 /* bytes */
+
+/* The usual folders, and those that processes were told to use. */
+static void verb_ps_find(struct profile_list *list)
+{
+	char **folders = profile_find_folders();
+	struct lookup seen = {0};
+	DIR *stream = opendir("/proc");
+	const struct dirent *entry;
+
+	for (size_t i = 0; folders[i] != NULL; i++) {
+		if (lookup_put(&seen, folders[i], i) == i)
+			profile_find_all(list, folders[i]);
+	}
+	while (stream != NULL && (entry = readdir(stream)) != NULL) {
+		unsigned long pid = strtoul(entry->d_name, NULL, 10);
+		char *folder = pid > 0 ? profile_find_folder_of(pid) : NULL;
+
+		if (folder != NULL && lookup_put(&seen, folder, seen.used) == seen.used - 1)
+			profile_find_all(list, folder);
+		free(folder);
+	}
+	if (stream != NULL)
+		closedir(stream);
+}
+
+static double verb_ps_growth(const struct profile *profile)
+{
+	double sum = NAN;
+
+	for (size_t i = 0; i < profile->function_count; i++) {
+		double growth = profile->functions[i].growth;
+
+		if (!isnan(growth))
+			sum = isnan(sum) ? growth : sum + growth;
+	}
+	return sum;
+}
+
+static void verb_ps_row(FILE *out, const struct profile *profile)
+{
+	char time[SHOW_WORD], rss[SHOW_WORD], live[SHOW_WORD], growth[SHOW_WORD] = "-";
+	const struct profile_function *whose;
+	const char *verdict = profile_worst(profile, &whose);
+	char *command = show_plain_text(process_command((pid_t)profile->pid));
+
+	if (!isnan(verb_ps_growth(profile)))
+		snprintf(growth, sizeof(growth), "%+.1f MB/h", verb_ps_growth(profile));
+	fprintf(out, "%8.0f  %-24s %11s %11s %14s  %-8s  %.*s", profile->pid,
+		show_time(time, profile->start), show_size(rss, process_rss((pid_t)profile->pid)),
+		show_size(live, profile->live_bytes.value), growth, verdict, VERB_PS_COMMAND,
+		command);
+	if (whose != NULL) {
+		fputs("  <- ", out);
+		show_plain(out, whose->name);
+	}
+	fputc('\n', out);
+	free(command);
+}
+
+/* The sum of a service of several processes, below them. */
+static void verb_ps_sum(FILE *out, const struct profile_list *list, size_t first, size_t count)
+{
+	double rss = 0, live = 0;
+	char a[SHOW_WORD], b[SHOW_WORD], name[SHOW_WORD];
+
+	for (size_t i = first; i < first + count; i++) {
+		rss += process_rss((pid_t)list->profiles[i]->pid);
+		live += list->profiles[i]->live_bytes.value;
+	}
+	snprintf(name, sizeof(name), "%zu processes", count);
+	fprintf(out, "%8s  %-24s %11s %11s\n", "=", name, show_size(a, rss), show_size(b, live));
+}
+
+static int verb_ps_compare(const void *a, const void *b)
+{
+	const struct profile *left = *(struct profile *const *)a;
+	const struct profile *right = *(struct profile *const *)b;
+	int order = strcmp(left->program, right->program);
+
+	if (order == 0)
+		order = strcmp(left->job_name, right->job_name);
+	return order != 0 ? order : (left->pid > right->pid) - (left->pid < right->pid);
+}
+
+static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
+{
+	const struct poptOption options[] = {POPT_TABLEEND};
+	struct profile_list list = {0};
+	size_t running = 0, first = 0;
+	FILE *out;
+
+	verb_options(verb, options, argc, argv, 0, 0);
+	verb_ps_find(&list);
+	for (size_t i = 0; i < list.count; i++) {
+		if (profile_find_is_running(list.profiles[i]))
+			list.profiles[running++] = list.profiles[i];
+	}
+	if (running > 0)
+		qsort(list.profiles, running, sizeof(*list.profiles), verb_ps_compare);
+	out = terminal_open(NULL, true);
+	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE",
+		"GROWTH", "VERDICT", "COMMAND");
+	for (size_t i = 0; i < running; i++) {
+		const struct profile *here = list.profiles[i], *next = NULL;
+
+		verb_ps_row(out, here);
+		next = i + 1 < running ? list.profiles[i + 1] : NULL;
+		if (next != NULL && strcmp(here->program, next->program) == 0 &&
+		    strcmp(here->job_name, next->job_name) == 0)
+			continue;
+		if (i > first)
+			verb_ps_sum(out, &list, first, i + 1 - first);
+		first = i + 1;
+	}
+	terminal_close(out, NULL);
+	return 0;
+}
+
+const struct verb verb_ps = {"ps", "",
+			     "The processes that are profiled now and have dumped at least once.",
+			     "trackleak ps", verb_ps_run};

@@ -1,0 +1,109 @@
+"""`report` and `diff`: golden reports, choices, and sums that agree."""
+
+import json
+
+import pytest
+
+import snapshots
+
+GROUPINGS = ["function", "file", "line", "stack", "type", "module"]
+
+
+@pytest.mark.parametrize("words", [
+    ["function"], ["file"], ["line"], ["stack"], ["type"], ["module"], ["function", "--peak"], ["function", "--leaks"],
+    ["function", "--show-allocs"], ["function", "--threshold", "5"], ["line", "--top", "1"],
+], ids="_".join)
+def test_report_reads_as_it_did(command, snapshot, golden, words):
+    done = command("report", snapshot(), "--by", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    golden("report_%s.txt" % "_".join(words).replace("--", ""), done.stdout)
+
+
+def test_the_tree_reads_as_it_did(command, snapshot, golden):
+    golden("report_tree.txt", command("report", snapshot(), "--tree", "--threshold", "2").stdout)
+
+
+@pytest.mark.parametrize("by", GROUPINGS)
+def test_every_grouping_adds_up_to_the_live_bytes(command, snapshot, by):
+    report = json.loads(command("report", snapshot(), "--by", by, "--json", "--top", "0").stdout)
+
+    assert sum(row["live_bytes"] for row in report["rows"]) == pytest.approx(snapshots.sample_live())
+    assert report["rows_bytes"] == pytest.approx(report["live_bytes"])
+
+
+def rows(command, path, *words):
+    return [row["name"] or row["file"]
+            for row in json.loads(command("report", path, "--json", *words).stdout)["rows"]]
+
+
+def test_choices_leave_out_what_they_say(command, snapshot):
+    path = snapshot()
+
+    assert rows(command, path, "--include", "leaks[.]py") == ["leak"]
+    assert "leak" not in rows(command, path, "--exclude", "^leak ")
+    assert rows(command, path, "--older", "50", "--by", "stack").count("Cache.get") == 0
+    assert rows(command, path, "--min-size", "4k") == ["Cache.get", "<native libfoo.so.1+0x1234>", snapshots.HOSTILE]
+    assert rows(command, path, "--max-size", "1500") == ["leak"]
+    assert rows(command, path, "--leaks") == ["leak"]
+    assert rows(command, path, "--sort", "count", "--top", "1", "--by", "line") == ["leak"]
+    assert rows(command, path, "--sort", "growth", "--top", "1") == ["leak"]
+
+
+def test_a_hostile_name_cannot_reach_the_terminal(command, snapshot):
+    path = snapshot()
+    for words in (["--by", "line"], ["--by", "stack"], ["--tree", "--threshold", "0"], ["--by", "module"]):
+        text = command("report", path, *words).stdout
+        assert "evil" in text
+        assert "\x1b" not in text and "\u202e" not in text
+
+
+def test_source_lines_are_shown_where_they_are_at_hand(command, snapshot, tmp_path):
+    source = tmp_path / "app.py"
+    source.write_text("first\n    kept.append(x) | 1\n")
+    document = snapshots.sample()
+    document["functions"] = [snapshots.function("f", str(source), 1, {2: snapshots.figures(100, 1, 100, 1, 1.0)})]
+    document["frames"], document["stacks"] = [None], []
+
+    assert "| kept.append(x) | 1\n" in command("report", snapshot(document)).stdout
+    assert "kept.append" not in command("report", snapshot(document), "--no-source").stdout
+
+
+def test_a_fleet_is_one_service(command, snapshot, tmp_path):
+    for pid in (1, 2, 3):
+        document = snapshots.sample()
+        document["process"].update(pid=pid, forked=pid > 1)
+        snapshot(document, "snapshot-%d.json" % pid)
+    other = snapshots.sample()
+    other["process"].update(start=1000.0)
+    other["dump"].update(time=2000.0)
+    snapshot(other, "snapshot-9.json")
+
+    for by in GROUPINGS:
+        report = json.loads(command("report", tmp_path, "--json", "--by", by, "--top", "0").stdout)
+        assert report["processes"] == 3
+        assert sum(row["live_bytes"] for row in report["rows"]) == pytest.approx(3 * snapshots.sample_live())
+    assert "3 processes" in command("report", tmp_path).stdout
+
+
+def test_diff_reads_as_it_did(command, snapshot, golden, tmp_path):
+    done = command("diff", snapshot(), snapshot(snapshots.grown(), "later.json"))
+    golden("diff.txt", done.stdout.replace(str(tmp_path), "DIR"))
+
+
+def test_diff_tells_growth_from_noise(command, snapshot):
+    done = command("diff", snapshot(), snapshot(snapshots.grown(), "later.json"), "--json")
+    change = {row["name"]: row["change"] for row in json.loads(done.stdout)["rows"]}
+
+    assert change["leak"] == "grew" and change["new"] == "came" and change["Cache.get"] == "noise"
+    assert change["churn"] == "same"
+    back = command("diff", snapshot(snapshots.grown(), "later.json"), snapshot(), "--json", "--by", "file")
+    assert {row["change"] for row in json.loads(back.stdout)["rows"]} == {"shrank", "went", "noise", "same"}
+
+
+def test_a_function_is_as_bad_as_the_worst_of_its_callers(command, snapshot):
+    document = snapshots.sample()
+    document["contexts"] = [{"function": 1, "line": 44, "stack": 2, "via_function": "load", "via_file": "/srv/app/x.py",
+                             "via_line": 9, "live_bytes": [5, 0], "live_count": [1, 0],
+                             "verdict": snapshots.verdict("leaking", "+1.0 MB/h", 1.0, 0.5, 1.5)}]
+    assert rows(command, snapshot(document), "--leaks") == ["leak", "Cache.get"]
+    assert "leaking: for load, /srv/app/x.py:9: +1.0 MB/h" in command("report", snapshot(document)).stdout

@@ -1,0 +1,101 @@
+"""`run` and `ps`: the program is untouched, what it did is reported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from snapshots import COMMAND, ROOT
+
+LEAK = "kept = [bytearray(5000) for _ in range(2000)]\n"
+
+
+def test_the_report_names_the_leak_with_its_source_and_the_output_is_the_programs_own(command, tmp_path):
+    (tmp_path / "app.py").write_text("import sys\nprint(sys.argv[1:])\n" + LEAK)
+    done = command("run", "--sample-rate", "1", sys.executable, tmp_path / "app.py", "--top", "x")
+
+    assert (done.returncode, done.stdout) == (0, "['--top', 'x']\n")
+    assert "== trackleak ==" in done.stderr and "kept = [bytearray" in done.stderr
+    assert "ended with 0" in done.stderr and "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("script, status", [("import sys; sys.exit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)])
+def test_the_status_is_the_programs(command, script, status):
+    assert command("run", sys.executable, "-c", script).returncode == status
+
+
+def test_a_saved_session_is_read_again_with_its_thresholds(command, tmp_path):
+    done = command("run", "-o", tmp_path / "session", "--sample-rate", "1", "--heap-threshold", "1M", sys.executable,
+                   "-c", LEAK + "import time; time.sleep(0.7)")
+    again = command("report", tmp_path / "session")
+
+    assert done.returncode == 0 and again.returncode == 0, again.stderr
+    for text in (done.stderr, again.stdout):
+        assert "ALERT  the heap grew by" in text and "more than 1.00 MiB" in text
+    assert json.loads((tmp_path / "session" / "session.json").read_text())["status"] == 0
+    page = command("export", tmp_path / "session", "--to", "html").stdout
+    assert '"rss_over_time":[[' in page
+
+
+def test_settings_are_options(command, tmp_path):
+    done = command("run", "-o", tmp_path / "s", "--min-size", "77", "--no-python", "--job-name", "nightly",
+                   sys.executable, "-c", "pass")
+    assert done.returncode == 0
+    (path,) = (tmp_path / "s").glob("snapshot-*.json")
+    document = json.loads(path.read_text())
+    assert document["settings"]["min_size"] == 77 and document["process"]["job_name"] == "nightly"
+
+
+def test_a_duration_ends_the_watching_or_with_kill_the_program(command, tmp_path):
+    mark = tmp_path / "mark"
+    script = "import time; time.sleep(2); open(%r, 'w').close()" % str(mark)
+
+    started = time.monotonic()
+    assert command("run", "--duration", "1", "-o", tmp_path / "s", sys.executable, "-c",
+                   "import sys, os; os.close(0); os.close(1); os.close(2)\n" + script).returncode == 0
+    assert time.monotonic() - started < 2 and not mark.exists()
+    time.sleep(3)
+    assert mark.exists()
+    mark.unlink()
+    assert command("run", "--duration", "1", "--kill", sys.executable, "-c", script).returncode == 0
+    time.sleep(1.5)
+    assert not mark.exists()
+
+
+def test_a_signal_that_is_sent_to_us_reaches_the_program(command, tmp_path):
+    script = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\nprint(1, flush=True)\ntime.sleep(20)"
+    process = subprocess.Popen([str(COMMAND), "run", sys.executable, "-c", script], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, env={"TRACKLEAK_LIBRARY": str(ROOT / "trackleak.so"), **os.environ, "TMPDIR": str(tmp_path)})
+    assert process.stdout.readline() == b"1\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 9
+    assert not list(tmp_path.iterdir()), "a folder was left behind"
+
+
+def test_ps_names_the_running_process_and_forgets_it(command, tmp_path):
+    library = os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))
+    environment = {**os.environ, "LD_PRELOAD": library, "TRACKLEAK_LOG_DIR": str(tmp_path), "TRACKLEAK_QUIET": "1",
+                   "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "1"}
+    process = subprocess.Popen([sys.executable, "-c", "import time\nkept = bytearray(9000000)\ntime.sleep(30)"],
+                               env=environment)
+    try:
+        path = tmp_path / ("snapshot-%d.json" % process.pid)
+        for _ in range(100):
+            if path.exists():
+                break
+            time.sleep(0.1)
+        assert str(process.pid) in command("ps").stdout
+        assert "-c import time" in command("ps").stdout
+        assert "still running" in command("report", process.pid).stdout
+        watched = command("watch", process.pid, "0.2", "2", "-T", "1").stdout
+        assert watched.count("stacks with outstanding allocations:") == 2
+        assert " bytes in " in watched and "<module>  <string>:2" in watched
+    finally:
+        process.kill()
+        process.wait()
+    assert str(process.pid) not in command("ps").stdout
