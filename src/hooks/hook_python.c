@@ -386,8 +386,7 @@ TL_INTERNAL void hook_python_install(void)
 	if (py_layout.get_allocator == NULL || py_layout.set_allocator == NULL)
 		return;
 	hook_was_tried = true;
-	/* Libc sees it all, and by its own address unless there is a fence before it. */
-	leaf_memo_set_sound(config.python_uses_malloc && !config.python_has_fences);
+	leaf_memo_set_sound(config.python_uses_malloc); /* libc sees it all */
 	if (!config.python || config.python_uses_malloc)
 		return;
 	hook_python_put_in();

@@ -223,7 +223,6 @@ TL_INTERNAL void config_load(bool silent)
 	const char *python_allocator = config_value("PYTHONMALLOC");
 
 	config.python_uses_malloc = python_allocator && !strncmp(python_allocator, "malloc", 6);
-	config.python_has_fences = python_allocator && strstr(python_allocator, "debug") != NULL;
 	config.python_uses_mimalloc = python_allocator && !strncmp(python_allocator, "mimalloc", 8);
 
 	if (config.elasticsearch && !*config.elasticsearch_url) {

@@ -39,7 +39,6 @@ struct config {
 	const char *app, *labels;
 
 	bool python_uses_malloc; /* PYTHONMALLOC, CPython's own setting, gives everything to libc */
-	bool python_has_fences;  /* and this: a debug layer's word before each block */
 	bool python_uses_mimalloc; /* and this: large blocks do not reach libc either */
 
 	/* Shipping (read here so that the banner tells the truth; used by the Elasticsearch

@@ -16,6 +16,10 @@
 #define LEAF_SLOTS   2048u
 #define LEAF_MOST    1024u
 
+/* A debug layer of CPython's, above our hook, has two words of its own before the object: what we
+ * see freed starts there (PYTHONMALLOC=malloc_debug; PyMem_SetupDebugHooks at any time). */
+#define LEAF_FENCE (2 * sizeof(size_t))
+
 struct leaf_entry {
 	const char *code;
 	int32_t instruction;
@@ -119,6 +123,7 @@ TL_INTERNAL void leaf_memo_remember(const struct py_frame *frame, uint32_t line)
 		TL_STORE(leaf_watched[slot], frame->code);
 		leaf_watched_count++;
 		live_blocks_watch(frame->code);
+		live_blocks_watch(frame->code - LEAF_FENCE);
 		is_watched = true;
 	}
 	pthread_mutex_unlock(&leaf_lock);
@@ -147,20 +152,27 @@ static void leaf_memo_remove(uint32_t hole)
 	__atomic_fetch_add(&leaf_moves, 1, __ATOMIC_ACQ_REL);
 }
 
-TL_INTERNAL void leaf_memo_freed(const void *block)
+static void leaf_memo_forget(const char *code)
 {
 	uint32_t slot;
 
-	if (TL_MOSTLY(!leaf_memo_may_watch(block)))
+	if (TL_MOSTLY(!leaf_memo_may_watch(code)))
 		return;
 	pthread_mutex_lock(&leaf_lock);
-	slot = leaf_slot_of(block);
+	slot = leaf_slot_of(code);
 	if (leaf_watched[slot] != NULL) {
 		leaf_memo_remove(slot);
-		live_blocks_unwatch(block);
+		live_blocks_unwatch(code);
+		live_blocks_unwatch(code - LEAF_FENCE);
 		leaf_memo_begin_generation();
 	}
 	pthread_mutex_unlock(&leaf_lock);
+}
+
+TL_INTERNAL void leaf_memo_freed(const void *block)
+{
+	leaf_memo_forget(block);
+	leaf_memo_forget((const char *)block + LEAF_FENCE);
 }
 
 TL_INTERNAL void leaf_memo_lock_all(void)
