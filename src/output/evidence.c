@@ -11,6 +11,7 @@
 #include "../base/pages.h"
 #include "../process/py_type.h"
 #include "../profile/contexts.h"
+#include "../profile/recorder.h"
 #include "../profile/sites.h"
 #include "snapshot.h"
 
@@ -232,15 +233,15 @@ static void evidence_put_sums(const struct evidence *evidence,
 		(unsigned)__builtin_popcountll(subject->generations >> (middle + 1));
 }
 
-static struct survival evidence_survival(const struct evidence *evidence, const uint32_t *deaths,
-					 const uint32_t *alive)
+static struct survival evidence_survival(const uint32_t *deaths, const uint32_t *alive)
 {
 	struct survival survival = survival_estimate(deaths, alive);
+	double oldest_s = recorder_elapsed_s();
 
-	/* The last class of ages may reach further than the profile does. */
-	if (survival.units > evidence->now)
-		survival.units = evidence->now;
+	/* The last class of ages may reach further than there was anything to see. */
 	survival.units /= CLOCK_TICKS_PER_S;
+	if (survival.units > oldest_s)
+		survival.units = oldest_s;
 	return survival;
 }
 
@@ -256,8 +257,8 @@ static void evidence_put_survival(const struct evidence *evidence, uint32_t site
 		old_alive[i] = i > young ? alive[i] : 0;
 		facts->samples_seen += (uint64_t)deaths[i] + alive[i];
 	}
-	facts->survival = evidence_survival(evidence, deaths, alive);
-	facts->survival_of_held = evidence_survival(evidence, old_deaths, old_alive);
+	facts->survival = evidence_survival(deaths, alive);
+	facts->survival_of_held = evidence_survival(old_deaths, old_alive);
 	facts->share_older = survival_after(deaths, alive, young);
 }
 
