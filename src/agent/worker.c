@@ -16,6 +16,7 @@
 
 #define WORKER_STACK_BYTES    ((size_t)256 * 1024)
 #define WORKER_TICK_NS        1000000000u
+#define WORKER_MOST_MISSES    20
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
@@ -25,12 +26,14 @@ static struct {
 	bool is_running; /* atomic */
 	bool must_stop;  /* guarded by lock */
 	uint64_t next_dump_ns;
+	unsigned misses; /* a libpython was there, but not understood */
 } worker = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* libpython may arrive late, by dlopen, in a program that was not Python at its start. */
+/* libpython may arrive late, by dlopen, in a program that was not Python at its start. What cannot be
+ * understood is looked at a few times more: the interpreter may just be writing its version down. */
 static bool worker_is_searching(void)
 {
-	return config.any && py_layout.version == NULL;
+	return config.any && py_layout.minor == 0 && worker.misses < WORKER_MOST_MISSES;
 }
 
 /* What a second brings; the lock is not held. */
@@ -38,8 +41,8 @@ static void worker_tick(void)
 {
 	uint64_t interval_ns = config.dump_interval_s * 1000000000u, now = clock_precise_ns();
 
-	if (worker_is_searching())
-		py_layout_find(); /* a hook takes it from here */
+	if (worker_is_searching() && py_layout_find() == TL_ERR_UNKNOWN)
+		worker.misses++; /* once found, a hook takes it from here */
 	if (config.events)
 		event_log_flush();
 	reports_note_cpu(clock_thread_cpu_s());
