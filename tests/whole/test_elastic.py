@@ -218,6 +218,10 @@ def test_a_request_that_is_refused_is_not_sent_again_but_the_next_one_is(one_pyt
     assert not {a["_id"] for a, _ in first.pairs} & set(server.documents)
     assert words in said(run)[0] and "HTTP %d" % code in said(run)[0]
     assert lost(run) == len(first.pairs)
+    told = run.dumps[-1].process
+    assert run.dumps[0].process["documents_queued"] == 0 and told["documents_lost"] == lost(run)
+    assert told["documents_queued"] == len([d for d in queued(run).values() if d["dump"] < told["dump"]])
+    assert told["documents_delivered"] == told["documents_queued"] - told["documents_lost"]
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
