@@ -1,17 +1,11 @@
 /* DESIGN
- * A dump's documents are gathered in `building`, cut to their length into pages of their own, and
- * queued; a request that has been delivered gives its pages back. A queue costs what waits in it,
- * and 8 MiB at most: 100 dumps of 20 functions are 2.5 MiB, so at defaults the number of requests
- * is the limit, and with a large TRACKLEAK_TOP the bytes are. The JSON lines on disk are the
- * larger, lasting queue; they can be replayed, because ids do not change.
+ * A dump's documents are gathered in `building`, and queued as one request (elastic_queue).
  *
- * The thread takes the oldest request and owns it (`current`) until its last document is delivered,
- * refused or evicted. Documents that are to be sent again stay in it; it then goes to the end of
- * the queue, so that one document that the server never takes does not stop the rest. The thread
- * ends when the queue is empty: there is no idle thread or connection in the program, and between
- * dumps nothing to stop at a fork.
- *
- * A request that waits for its next try may be evicted; one that is on the wire may not.
+ * The thread takes the oldest request and owns it until its last document is delivered, refused or
+ * evicted. Documents that are to be sent again stay in it; it then goes to the end of the queue, so
+ * that one document that the server never takes does not stop the rest. The thread ends when the
+ * queue is empty: there is no idle thread or connection in the program, and between dumps nothing
+ * to stop at a fork.
  */
 #include "elastic_post.h"
 
@@ -25,6 +19,7 @@
 #include "../process/config.h"
 #include "elastic_bulk.h"
 #include "elastic_http.h"
+#include "elastic_queue.h"
 #include "elastic_url.h"
 
 #include <errno.h>
@@ -43,19 +38,9 @@
 #define ELASTIC_POST_KINDS     16
 #define ELASTIC_POST_SECRET    4096
 
-struct elastic_request {
-	char *pages;
-	size_t room, length;
-};
-
 static struct {
-	pthread_mutex_t lock; /* guards the queue, current while it waits, counts and flags */
+	pthread_mutex_t lock; /* guards elastic_queue, counts and flags */
 	pthread_cond_t changed;
-	struct elastic_request queue[ELASTIC_QUEUE];
-	unsigned first, count;
-	size_t queued_bytes; /* pages of the queue and of current */
-	struct elastic_request current;
-	bool current_waits; /* for its next try: not on the wire */
 	struct elastic_counts counts;
 	pthread_t thread;
 	bool has_thread; /* not joined yet */
@@ -84,46 +69,6 @@ static struct {
 	char authorization[6144];
 	const char *index;
 } elastic_post = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void elastic_post_release(struct elastic_request *request)
-{
-	elastic_post.queued_bytes -= request->room;
-	pages_unmap(request->pages, request->room);
-	*request = (struct elastic_request){0};
-}
-
-static struct elastic_request elastic_post_pop(void)
-{
-	struct elastic_request request = elastic_post.queue[elastic_post.first];
-
-	elastic_post.first = (elastic_post.first + 1) % ELASTIC_QUEUE;
-	elastic_post.count--;
-	return request;
-}
-
-static void elastic_post_push(struct elastic_request request)
-{
-	elastic_post.queue[(elastic_post.first + elastic_post.count) % ELASTIC_QUEUE] = request;
-	elastic_post.count++;
-}
-
-/* The oldest that is not on the wire. False: there is none. */
-static bool elastic_post_evict(void)
-{
-	struct elastic_request oldest = {0};
-
-	if (elastic_post.current.pages != NULL && elastic_post.current_waits) {
-		oldest = elastic_post.current;
-		elastic_post.current = (struct elastic_request){0};
-	} else if (elastic_post.count > 0) {
-		oldest = elastic_post_pop();
-	} else {
-		return false;
-	}
-	elastic_post.counts.lost += elastic_bulk_count(oldest.pages, oldest.length);
-	elastic_post_release(&oldest);
-	return true;
-}
 
 static const char *elastic_post_number(char buffer[24], uint64_t number)
 {
@@ -435,40 +380,30 @@ static void elastic_post_wait(unsigned wait_ms)
 				 .tv_nsec = (long)(until_ns % 1000000000u)};
 	bool was_flushing = elastic_post.is_flushing;
 
-	elastic_post.current_waits = true;
+	elastic_queue_set_waiting(true);
 	while (!elastic_post.must_stop && elastic_post.is_flushing == was_flushing &&
 	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
 		       ETIMEDOUT)
 		continue;
-	elastic_post.current_waits = false;
+	elastic_queue_set_waiting(false);
 	if (elastic_post.is_flushing != was_flushing)
 		elastic_post.failures = 0; /* little time is left: as if it were the first try */
 }
 
 /* Under the lock: one request's turn. */
-static void elastic_post_serve(void)
+static void elastic_post_serve(struct elastic_request *request)
 {
 	unsigned wait_ms;
 
-	if (elastic_post.current.pages == NULL)
-		elastic_post.current = elastic_post_pop();
 	pthread_mutex_unlock(&elastic_post.lock);
-	wait_ms = elastic_post_send(&elastic_post.current);
+	wait_ms = elastic_post_send(request);
 	pthread_mutex_lock(&elastic_post.lock);
-	if (elastic_post.current.length == 0)
-		elastic_post_release(&elastic_post.current);
+	if (request->length == 0)
+		elastic_queue_finish();
 	if (wait_ms > 0 && !elastic_post.must_stop)
 		elastic_post_wait(wait_ms);
-	/* Others may be luckier. */
-	if (wait_ms > 0 && elastic_post.current.pages != NULL && elastic_post.count > 0) {
-		elastic_post_push(elastic_post.current);
-		elastic_post.current = (struct elastic_request){0};
-	}
-}
-
-static bool elastic_post_has_work(void)
-{
-	return elastic_post.current.pages != NULL || elastic_post.count > 0;
+	if (wait_ms > 0)
+		elastic_queue_defer();
 }
 
 static bool elastic_post_load(void)
@@ -485,6 +420,7 @@ static bool elastic_post_load(void)
 
 static void *elastic_post_main(void *unused)
 {
+	struct elastic_request *request;
 	bool is_open;
 
 	thread_self.busy = true; /* never profile ourselves */
@@ -492,8 +428,8 @@ static void *elastic_post_main(void *unused)
 	elastic_post_authorize();
 	is_open = elastic_post_load() && elastic_http_open();
 	pthread_mutex_lock(&elastic_post.lock);
-	while (is_open && !elastic_post.must_stop && elastic_post_has_work())
-		elastic_post_serve();
+	while (is_open && !elastic_post.must_stop && (request = elastic_queue_take()) != NULL)
+		elastic_post_serve(request);
 	if (is_open) {
 		pthread_mutex_unlock(&elastic_post.lock);
 		elastic_http_close();
@@ -511,7 +447,7 @@ static void elastic_post_run(void)
 	pthread_attr_t attributes;
 	sigset_t all, before;
 
-	if (elastic_post.is_running || !elastic_post_has_work() || TL_LOAD(elastic_post.is_missing))
+	if (elastic_post.is_running || elastic_queue_is_empty() || TL_LOAD(elastic_post.is_missing))
 		return;
 	if (elastic_post.has_thread)
 		pthread_join(elastic_post.thread, NULL);
@@ -565,30 +501,16 @@ TL_INTERNAL bool elastic_post_start(bool is_silent, void (*before_cleanup)(void)
 	return true;
 }
 
-/* Queues what was built, and starts anew. */
+/* Queues what was built, if anything, and starts anew. */
 static void elastic_post_enqueue(void)
 {
 	struct text *body = &elastic_post.body;
-	struct elastic_request request = {.length = body->length,
-					  .room = (body->length + 4095) & ~(size_t)4095};
 
+	if (body->length == 0)
+		return;
 	pthread_mutex_lock(&elastic_post.lock);
-	if (body->length > 0)
-		request.pages = pages_map(request.room);
-	if (request.pages != NULL)
-		memcpy(request.pages, body->data, body->length);
 	elastic_post.counts.queued += elastic_post.body_documents;
-	if (request.pages == NULL) {
-		elastic_post.counts.lost += elastic_post.body_documents;
-	} else {
-		while ((elastic_post.count + (elastic_post.current.pages != NULL) >=
-				ELASTIC_QUEUE ||
-			elastic_post.queued_bytes + request.room > ELASTIC_QUEUE_BYTES) &&
-		       elastic_post_evict())
-			continue;
-		elastic_post.queued_bytes += request.room;
-		elastic_post_push(request);
-	}
+	elastic_post.counts.lost += elastic_queue_put(body->data, body->length);
 	pthread_mutex_unlock(&elastic_post.lock);
 	text_clear(body);
 	elastic_post.body_documents = 0;
@@ -614,8 +536,7 @@ TL_INTERNAL void elastic_post_add(const char *line, size_t length)
 
 TL_INTERNAL void elastic_post_commit(void)
 {
-	if (elastic_post.body.length > 0)
-		elastic_post_enqueue();
+	elastic_post_enqueue();
 	pages_unmap(elastic_post.building, ELASTIC_REQUEST_BYTES);
 	elastic_post.building = NULL;
 	elastic_post.body = (struct text){0};
@@ -681,17 +602,14 @@ TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 	elastic_post.is_flushing = true; /* whoever waits for a next try has it now */
 	pthread_cond_broadcast(&elastic_post.changed);
 	elastic_post_run();
-	while (elastic_post.is_running && elastic_post_has_work() &&
+	while (elastic_post.is_running && !elastic_queue_is_empty() &&
 	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
 		       ETIMEDOUT)
 		continue;
 	pthread_mutex_unlock(&elastic_post.lock);
 	if (elastic_post_stop(100)) {
 		pthread_mutex_lock(&elastic_post.lock);
-		elastic_post.current_waits = true;
-		while (elastic_post_evict())
-			continue;
-		elastic_post.current_waits = false;
+		elastic_post.counts.lost += elastic_queue_drop();
 		pthread_mutex_unlock(&elastic_post.lock);
 	}
 	elastic_post.is_flushing = false;
@@ -720,13 +638,7 @@ TL_INTERNAL void elastic_post_fork_child(void)
 {
 	pthread_condattr_t monotonic;
 
-	while (elastic_post.count > 0) {
-		struct elastic_request request = elastic_post_pop();
-
-		elastic_post_release(&request);
-	}
-	if (elastic_post.current.pages != NULL)
-		elastic_post_release(&elastic_post.current);
+	elastic_queue_drop();
 	pages_unmap(elastic_post.building, ELASTIC_REQUEST_BYTES);
 	elastic_post.building = NULL;
 	elastic_post.body = (struct text){0};
