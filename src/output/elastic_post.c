@@ -389,12 +389,21 @@ static void elastic_post_enqueue(void)
 	elastic_post.body_documents = 0;
 }
 
+/* A document that cannot be queued counts all the same: the lost are a part of the queued. */
+static void elastic_post_lose_unqueued(void)
+{
+	pthread_mutex_lock(&elastic_post.lock);
+	elastic_post.counts.queued++;
+	elastic_post.counts.lost++;
+	pthread_mutex_unlock(&elastic_post.lock);
+}
+
 TL_INTERNAL void elastic_post_add(const char *line, size_t length)
 {
 	if (elastic_post.building == NULL) {
 		elastic_post.building = pages_map(ELASTIC_REQUEST_BYTES);
 		if (elastic_post.building == NULL)
-			return elastic_post_lose(1);
+			return elastic_post_lose_unqueued();
 		elastic_post.body = text_over(elastic_post.building, ELASTIC_REQUEST_BYTES);
 	}
 	if (elastic_post.body_documents == ELASTIC_REQUEST_MOST)
@@ -402,7 +411,7 @@ TL_INTERNAL void elastic_post_add(const char *line, size_t length)
 	if (!elastic_bulk_put(&elastic_post.body, elastic_post.index, line, length)) {
 		elastic_post_enqueue();
 		if (!elastic_bulk_put(&elastic_post.body, elastic_post.index, line, length))
-			return elastic_post_lose(1);
+			return elastic_post_lose_unqueued();
 	}
 	elastic_post.body_documents++;
 }
