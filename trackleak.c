@@ -61,6 +61,8 @@
 #include "src/output/elastic_bulk.c"
 #include "src/output/elastic_url.c"
 #include "src/output/elastic_http.c"
+#include "src/output/elastic_notices.c"
+#include "src/output/elastic_queue.c"
 #include "src/output/elastic_post.c"
 #include "src/output/dump.c"
 

@@ -32,7 +32,7 @@ FIELDS = {
     "long": "line count total_bytes sample_count sample_total_bytes sample_free_bytes peak_single process.pid dump "
             "counted counted_bytes live_bytes live_count generations uncertain_bytes via_line sample_rate sample_bytes "
             "rss_bytes peak_rss_bytes peak_live_bytes functions other_functions live_samples live_capacity lost_samples "
-            "thinned agent_bytes min_size",
+            "thinned agent_bytes min_size documents_queued documents_delivered documents_lost",
     "double": "total_mb sample_total_mb sample_free_mb retention_pct avg_size elapsed_seconds live_bytes_se "
               "live_count_se growth_mb_per_hour growth_low growth_high survival_pct survival_seconds last_free_seconds "
               "peak_live_time agent_cpu_seconds",
@@ -54,6 +54,7 @@ PANELS = [
     ("jobs", "RSS by job", "line", "kind: process", ["job_name"], [("max", "rss_bytes", "RSS")]),
     ("fleet", "Workers", "table", "kind: process", ["hostname", "process.pid", "verdict"],
      [("max", "rss_bytes", "RSS"), ("max", "live_bytes", "live bytes"), ("max", "lost_samples", "lost samples"),
+      ("max", "documents_lost", "lost documents"),
       ("max", "elapsed_seconds", "profiled for, s")]),
 ]
 CONTROLS = [("service.name", "Service"), ("hostname", "Host"), ("process.pid", "Process")]

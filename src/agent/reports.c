@@ -3,6 +3,7 @@
 #include "../base/clock.h"
 #include "../base/thread.h"
 #include "../output/dump.h"
+#include "../output/elastic_post.h"
 #include "../output/event_log.h"
 #include "../output/snapshot_build.h"
 #include "../process/config.h"
@@ -52,6 +53,15 @@ TL_INTERNAL void reports_restart_in_child(void)
 	pthread_mutex_init(&reports.lock, NULL);
 }
 
+static void reports_note_shipping(struct snapshot *snapshot)
+{
+	struct elastic_counts counts = elastic_post_counts();
+
+	snapshot->documents_queued = counts.queued;
+	snapshot->documents_delivered = counts.delivered + counts.duplicates;
+	snapshot->documents_lost = counts.lost;
+}
+
 static bool reports_lock_within(unsigned wait_ms)
 {
 	struct timespec until;
@@ -92,6 +102,7 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 	/* Between the interpreter's end and the process's there is nothing to say twice. */
 	if (snapshot != NULL && (is_final || reports.frozen == NULL)) {
 		snapshot->is_final = is_final;
+		reports_note_shipping(snapshot);
 		dump_write(snapshot);
 		snapshot_release(snapshot);
 		reports.frozen = NULL;

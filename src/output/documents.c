@@ -381,6 +381,9 @@ TL_INTERNAL void documents_process(struct text *text, const struct snapshot *sna
 	documents_put_u64(text, "live_capacity", snapshot->live_capacity);
 	documents_put_u64(text, "lost_samples", snapshot->lost_samples);
 	documents_put_u64(text, "thinned", snapshot->thinned);
+	documents_put_u64(text, "documents_queued", snapshot->documents_queued);
+	documents_put_u64(text, "documents_delivered", snapshot->documents_delivered);
+	documents_put_u64(text, "documents_lost", snapshot->documents_lost);
 	documents_put_u64(text, "agent_bytes", snapshot->agent_bytes);
 	documents_put_fixed(text, "agent_cpu_seconds", snapshot->agent_cpu_s, 3);
 	documents_put_u64(text, "min_size", snapshot->min_size);

@@ -1,23 +1,16 @@
 /* DESIGN
- * A dump's documents are gathered in `building`, cut to their length into pages of their own, and
- * queued; a request that has been delivered gives its pages back. A queue costs what waits in it,
- * and 8 MiB at most: 100 dumps of 20 functions are 2.5 MiB, so at defaults the number of requests
- * is the limit, and with a large TRACKLEAK_TOP the bytes are. The JSON lines on disk are the
- * larger, lasting queue; they can be replayed, because ids do not change.
+ * A dump's documents are gathered in `building`, and queued as one request (elastic_queue).
  *
- * The thread takes the oldest request and owns it (`current`) until its last document is delivered,
- * refused or evicted. Documents that are to be sent again stay in it; it then goes to the end of
- * the queue, so that one document that the server never takes does not stop the rest. The thread
- * ends when the queue is empty: there is no idle thread or connection in the program, and between
- * dumps nothing to stop at a fork.
- *
- * A request that waits for its next try may be evicted; one that is on the wire may not.
+ * The thread takes the oldest request and owns it until its last document is delivered, refused or
+ * evicted. Documents that are to be sent again stay in it; it then goes to the end of the queue, so
+ * that one document that the server never takes does not stop the rest. The thread ends when the
+ * queue is empty: there is no idle thread or connection in the program, and between dumps nothing
+ * to stop at a fork.
  */
 #include "elastic_post.h"
 
 #include "../base/clock.h"
 #include "../base/diag.h"
-#include "../base/hash.h"
 #include "../base/pages.h"
 #include "../base/random.h"
 #include "../base/text.h"
@@ -25,6 +18,8 @@
 #include "../process/config.h"
 #include "elastic_bulk.h"
 #include "elastic_http.h"
+#include "elastic_notices.h"
+#include "elastic_queue.h"
 #include "elastic_url.h"
 
 #include <errno.h>
@@ -36,32 +31,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ELASTIC_POST_STACK     ((size_t)512 * 1024)
-#define ELASTIC_POST_LONGEST   60000u       /* ms between two tries */
-#define ELASTIC_POST_PATIENCE  3600u        /* s of a Retry-After that are obeyed */
-#define ELASTIC_POST_SAY_AGAIN 60000000000u /* ns between two lines about the same trouble */
-#define ELASTIC_POST_KINDS     16
-#define ELASTIC_POST_SECRET    4096
-
-struct elastic_request {
-	char *pages;
-	size_t room, length;
-};
+#define ELASTIC_POST_STACK    ((size_t)512 * 1024)
+#define ELASTIC_POST_LONGEST  60000u /* ms between two tries */
+#define ELASTIC_POST_PATIENCE 3600u  /* s of a Retry-After that are obeyed */
+#define ELASTIC_POST_SECRET   4096
 
 static struct {
-	pthread_mutex_t lock; /* guards the queue, current while it waits, counts and flags */
+	pthread_mutex_t lock; /* guards elastic_queue, counts and flags */
 	pthread_cond_t changed;
-	struct elastic_request queue[ELASTIC_QUEUE];
-	unsigned first, count;
-	size_t queued_bytes; /* pages of the queue and of current */
-	struct elastic_request current;
-	bool current_waits; /* for its next try: not on the wire */
 	struct elastic_counts counts;
 	pthread_t thread;
 	bool has_thread; /* not joined yet */
 	bool is_running; /* it will look at the queue again */
 	bool must_stop, is_flushing;
-	uint64_t lost_said; /* counts.lost when it was last said */
 
 	/* Of whoever dumps, one at a time. */
 	char *building; /* ELASTIC_REQUEST_BYTES */
@@ -72,9 +54,6 @@ static struct {
 	size_t batch_most; /* documents in a POST; fewer after a 413 */
 	unsigned failures; /* tries in a row */
 	uint64_t random[2];
-	bool has_said_down;
-	uint64_t down_kind, down_said_ns;
-	uint64_t kinds_said[ELASTIC_POST_KINDS];
 	struct elastic_item items[ELASTIC_REQUEST_MOST];
 
 	/* Constant after the start, but for the secret. */
@@ -84,156 +63,6 @@ static struct {
 	char authorization[6144];
 	const char *index;
 } elastic_post = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void elastic_post_release(struct elastic_request *request)
-{
-	elastic_post.queued_bytes -= request->room;
-	pages_unmap(request->pages, request->room);
-	*request = (struct elastic_request){0};
-}
-
-static struct elastic_request elastic_post_pop(void)
-{
-	struct elastic_request request = elastic_post.queue[elastic_post.first];
-
-	elastic_post.first = (elastic_post.first + 1) % ELASTIC_QUEUE;
-	elastic_post.count--;
-	return request;
-}
-
-static void elastic_post_push(struct elastic_request request)
-{
-	elastic_post.queue[(elastic_post.first + elastic_post.count) % ELASTIC_QUEUE] = request;
-	elastic_post.count++;
-}
-
-/* The oldest that is not on the wire. False: there is none. */
-static bool elastic_post_evict(void)
-{
-	struct elastic_request oldest = {0};
-
-	if (elastic_post.current.pages != NULL && elastic_post.current_waits) {
-		oldest = elastic_post.current;
-		elastic_post.current = (struct elastic_request){0};
-	} else if (elastic_post.count > 0) {
-		oldest = elastic_post_pop();
-	} else {
-		return false;
-	}
-	elastic_post.counts.lost += elastic_bulk_count(oldest.pages, oldest.length);
-	elastic_post_release(&oldest);
-	return true;
-}
-
-static const char *elastic_post_number(char buffer[24], uint64_t number)
-{
-	struct text text = text_over(buffer, 24);
-
-	text_put_u64(&text, number);
-	return text_terminate(&text);
-}
-
-static void elastic_post_say_down(uint64_t kind, const char *reason, const char *detail)
-{
-	uint64_t now = clock_precise_ns();
-
-	if (elastic_post.has_said_down && kind == elastic_post.down_kind)
-		return;
-	if (elastic_post.down_said_ns != 0 &&
-	    now - elastic_post.down_said_ns < ELASTIC_POST_SAY_AGAIN)
-		return;
-	elastic_post.has_said_down = true;
-	elastic_post.down_kind = kind;
-	elastic_post.down_said_ns = now;
-	diag_say("Elasticsearch: ", reason, detail, "; up to 100 dumps wait for the next try",
-		 NULL);
-}
-
-static void elastic_post_say_up(void)
-{
-	char buffer[24];
-	uint64_t lost = elastic_post_counts().lost;
-
-	elastic_post.failures = 0;
-	if (!elastic_post.has_said_down)
-		return;
-	elastic_post.has_said_down = false;
-	if (lost == elastic_post.lost_said) {
-		diag_say("Elasticsearch: dumps arrive again", NULL);
-		return;
-	}
-	diag_say("Elasticsearch: dumps arrive again; documents lost: ",
-		 elastic_post_number(buffer, lost), " (the JSON lines have them)", NULL);
-	elastic_post.lost_said = lost;
-}
-
-/* Has this kind of refusal been said? */
-static bool elastic_post_is_news(uint64_t kind)
-{
-	for (size_t i = 0; i < ELASTIC_POST_KINDS; i++) {
-		if (elastic_post.kinds_said[i] == kind)
-			return false;
-		if (elastic_post.kinds_said[i] == 0) {
-			elastic_post.kinds_said[i] = kind;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Copies a piece of a reply, cut short. */
-static const char *elastic_post_piece(char *buffer, size_t room, const char *piece, size_t length)
-{
-	size_t kept = text_utf8_prefix(piece, length, room - 1);
-
-	if (kept > 0)
-		memcpy(buffer, piece, kept);
-	buffer[kept] = '\0';
-	return buffer;
-}
-
-static void elastic_post_say_item(const struct elastic_item *item)
-{
-	char status[24], type[80], reason[240];
-
-	if (!elastic_post_is_news(hash_bytes(item->type, item->type_length, item->status) | 1))
-		return;
-	diag_say("Elasticsearch: documents are refused (",
-		 elastic_post_number(status, item->status), " ",
-		 elastic_post_piece(type, sizeof(type), item->type, item->type_length), "): ",
-		 elastic_post_piece(reason, sizeof(reason), item->reason, item->reason_length),
-		 NULL);
-}
-
-static void elastic_post_say_refused(const struct elastic_answer *answer)
-{
-	static const struct {
-		unsigned status;
-		const char *means;
-	} meanings[] = {
-		{400, "the server does not understand the request"},
-		{401, "the credentials are not accepted"},
-		{403, "the credentials have no right to write there"},
-		{404, "there is no bulk API at ELASTICSEARCH_URL"},
-		{405, "there is no bulk API at ELASTICSEARCH_URL"},
-	};
-	char status[24], shown[ELASTIC_HTTP_ERROR + 1];
-	struct text redirect = text_over(shown, sizeof(shown));
-	const char *means = "a dump is refused";
-
-	if (!elastic_post_is_news((uint64_t)answer->status << 1 | 1))
-		return;
-	for (size_t i = 0; i < TL_COUNT_OF(meanings); i++) {
-		if (meanings[i].status == answer->status)
-			means = meanings[i].means;
-	}
-	if (answer->redirect[0] != '\0') {
-		means = "ELASTICSEARCH_URL is redirected, which is not followed, to ";
-		elastic_url_put_shown(&redirect, answer->redirect);
-	}
-	diag_say("Elasticsearch: ", means, text_terminate(&redirect), " (HTTP ",
-		 elastic_post_number(status, answer->status), ")", NULL);
-}
 
 /* Milliseconds until the next try: 200 to 500 the first time, twice that the next, at most a
  * minute; longer when the server asks for it. Jitter, because a hundred workers dump at the same
@@ -264,9 +93,7 @@ static const char *elastic_post_secret(const char *setting, const char *path, ch
 	if (fd >= 0)
 		close(fd);
 	if (length < 0) {
-		if (elastic_post_is_news(hash_bytes(path, strlen(path), 1) | 1))
-			diag_say("Elasticsearch: cannot read the secret in ", path, ": ",
-				 diag_reason(errno), NULL);
+		elastic_notices_unreadable(path, errno);
 		length = 0;
 	}
 	buffer[length] = '\0';
@@ -293,10 +120,7 @@ static bool elastic_post_authorize(void)
 
 	if (error != TL_OK) {
 		text_clear(&value);
-		if (elastic_post_is_news(3))
-			diag_say("Elasticsearch: the credentials hold a control character, or are "
-				 "too long: none are sent",
-				 NULL);
+		elastic_notices_bad_credentials();
 	}
 	text_terminate(&value);
 	is_new = strcmp(elastic_post.authorization, buffer) != 0;
@@ -321,7 +145,6 @@ static unsigned elastic_post_settle(struct elastic_request *request, size_t coun
 	struct elastic_counts found = {0};
 	size_t again = 0;
 	unsigned status = 0;
-	char buffer[24];
 
 	for (size_t i = 0; i < count; i++) {
 		const struct elastic_item *item = &elastic_post.items[i];
@@ -336,7 +159,7 @@ static unsigned elastic_post_settle(struct elastic_request *request, size_t coun
 			break;
 		case ELASTIC_REJECTED:
 			found.rejected++;
-			elastic_post_say_item(item);
+			elastic_notices_refused_item(item);
 			break;
 		default:
 			found.delivered++;
@@ -351,13 +174,13 @@ static unsigned elastic_post_settle(struct elastic_request *request, size_t coun
 	elastic_post.counts.lost += found.rejected;
 	pthread_mutex_unlock(&elastic_post.lock);
 	if (again == 0) {
-		elastic_post_say_up();
+		elastic_post.failures = 0;
+		elastic_notices_up(elastic_post_counts().lost);
 		if (elastic_post.batch_most < ELASTIC_REQUEST_MOST)
 			elastic_post.batch_most *= 2;
 		return 0;
 	}
-	elastic_post_say_down(status, "documents are put off, status ",
-			      elastic_post_number(buffer, status));
+	elastic_notices_put_off(status);
 	return elastic_post_back_off(answer->retry_after_s);
 }
 
@@ -371,10 +194,7 @@ static void elastic_post_split(struct elastic_request *request, size_t count, si
 	memmove(request->pages, request->pages + bytes, request->length - bytes);
 	request->length -= bytes;
 	elastic_post_lose(1);
-	if (elastic_post_is_news(5))
-		diag_say("Elasticsearch: a document is too large for the server (413): it is "
-			 "dropped",
-			 NULL);
+	elastic_notices_too_large();
 }
 
 /* One POST of what the request begins with. Returns milliseconds until the next. */
@@ -391,14 +211,12 @@ static unsigned elastic_post_send(struct elastic_request *request)
 	struct elastic_answer answer;
 	size_t bytes = elastic_bulk_bytes(request->pages, request->length, elastic_post.batch_most);
 	size_t count = elastic_bulk_count(request->pages, bytes);
-	char status[24];
 
 	elastic_http_post(&target, request->pages, bytes, &answer);
 	if (answer.is_interrupted)
 		return 0;
-	elastic_post_number(status, answer.status);
 	if (answer.status == 0) {
-		elastic_post_say_down(0, "no answer: ", answer.error);
+		elastic_notices_no_answer(answer.error);
 		return elastic_post_back_off(0);
 	}
 	switch (elastic_bulk_request_fate(answer.status)) {
@@ -410,10 +228,10 @@ static unsigned elastic_post_send(struct elastic_request *request)
 			return 0; /* the secret was renewed in its file */
 		elastic_post_lose(elastic_bulk_count(request->pages, request->length));
 		request->length = 0;
-		elastic_post_say_refused(&answer);
+		elastic_notices_refused(&answer);
 		return 0;
 	case ELASTIC_RETRY:
-		elastic_post_say_down(answer.status, "not now, HTTP ", status);
+		elastic_notices_not_now(answer.status);
 		return elastic_post_back_off(answer.retry_after_s);
 	default:
 		break;
@@ -423,7 +241,7 @@ static unsigned elastic_post_send(struct elastic_request *request)
 		return elastic_post_settle(request, count, &answer);
 	if (answer.is_too_long && count > 1)
 		elastic_post.batch_most = count / 2;
-	elastic_post_say_down(1, "what answers is not a bulk API, HTTP ", status);
+	elastic_notices_no_bulk_api(answer.status);
 	return elastic_post_back_off(answer.retry_after_s);
 }
 
@@ -435,40 +253,30 @@ static void elastic_post_wait(unsigned wait_ms)
 				 .tv_nsec = (long)(until_ns % 1000000000u)};
 	bool was_flushing = elastic_post.is_flushing;
 
-	elastic_post.current_waits = true;
+	elastic_queue_set_waiting(true);
 	while (!elastic_post.must_stop && elastic_post.is_flushing == was_flushing &&
 	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
 		       ETIMEDOUT)
 		continue;
-	elastic_post.current_waits = false;
+	elastic_queue_set_waiting(false);
 	if (elastic_post.is_flushing != was_flushing)
 		elastic_post.failures = 0; /* little time is left: as if it were the first try */
 }
 
 /* Under the lock: one request's turn. */
-static void elastic_post_serve(void)
+static void elastic_post_serve(struct elastic_request *request)
 {
 	unsigned wait_ms;
 
-	if (elastic_post.current.pages == NULL)
-		elastic_post.current = elastic_post_pop();
 	pthread_mutex_unlock(&elastic_post.lock);
-	wait_ms = elastic_post_send(&elastic_post.current);
+	wait_ms = elastic_post_send(request);
 	pthread_mutex_lock(&elastic_post.lock);
-	if (elastic_post.current.length == 0)
-		elastic_post_release(&elastic_post.current);
+	if (request->length == 0)
+		elastic_queue_finish();
 	if (wait_ms > 0 && !elastic_post.must_stop)
 		elastic_post_wait(wait_ms);
-	/* Others may be luckier. */
-	if (wait_ms > 0 && elastic_post.current.pages != NULL && elastic_post.count > 0) {
-		elastic_post_push(elastic_post.current);
-		elastic_post.current = (struct elastic_request){0};
-	}
-}
-
-static bool elastic_post_has_work(void)
-{
-	return elastic_post.current.pages != NULL || elastic_post.count > 0;
+	if (wait_ms > 0)
+		elastic_queue_defer();
 }
 
 static bool elastic_post_load(void)
@@ -485,6 +293,7 @@ static bool elastic_post_load(void)
 
 static void *elastic_post_main(void *unused)
 {
+	struct elastic_request *request;
 	bool is_open;
 
 	thread_self.busy = true; /* never profile ourselves */
@@ -492,8 +301,8 @@ static void *elastic_post_main(void *unused)
 	elastic_post_authorize();
 	is_open = elastic_post_load() && elastic_http_open();
 	pthread_mutex_lock(&elastic_post.lock);
-	while (is_open && !elastic_post.must_stop && elastic_post_has_work())
-		elastic_post_serve();
+	while (is_open && !elastic_post.must_stop && (request = elastic_queue_take()) != NULL)
+		elastic_post_serve(request);
 	if (is_open) {
 		pthread_mutex_unlock(&elastic_post.lock);
 		elastic_http_close();
@@ -511,7 +320,7 @@ static void elastic_post_run(void)
 	pthread_attr_t attributes;
 	sigset_t all, before;
 
-	if (elastic_post.is_running || !elastic_post_has_work() || TL_LOAD(elastic_post.is_missing))
+	if (elastic_post.is_running || elastic_queue_is_empty() || TL_LOAD(elastic_post.is_missing))
 		return;
 	if (elastic_post.has_thread)
 		pthread_join(elastic_post.thread, NULL);
@@ -565,33 +374,28 @@ TL_INTERNAL bool elastic_post_start(bool is_silent, void (*before_cleanup)(void)
 	return true;
 }
 
-/* Queues what was built, and starts anew. */
+/* Queues what was built, if anything, and starts anew. */
 static void elastic_post_enqueue(void)
 {
 	struct text *body = &elastic_post.body;
-	struct elastic_request request = {.length = body->length,
-					  .room = (body->length + 4095) & ~(size_t)4095};
 
+	if (body->length == 0)
+		return;
 	pthread_mutex_lock(&elastic_post.lock);
-	if (body->length > 0)
-		request.pages = pages_map(request.room);
-	if (request.pages != NULL)
-		memcpy(request.pages, body->data, body->length);
 	elastic_post.counts.queued += elastic_post.body_documents;
-	if (request.pages == NULL) {
-		elastic_post.counts.lost += elastic_post.body_documents;
-	} else {
-		while ((elastic_post.count + (elastic_post.current.pages != NULL) >=
-				ELASTIC_QUEUE ||
-			elastic_post.queued_bytes + request.room > ELASTIC_QUEUE_BYTES) &&
-		       elastic_post_evict())
-			continue;
-		elastic_post.queued_bytes += request.room;
-		elastic_post_push(request);
-	}
+	elastic_post.counts.lost += elastic_queue_put(body->data, body->length);
 	pthread_mutex_unlock(&elastic_post.lock);
 	text_clear(body);
 	elastic_post.body_documents = 0;
+}
+
+/* A document that cannot be queued counts all the same: the lost are a part of the queued. */
+static void elastic_post_lose_unqueued(void)
+{
+	pthread_mutex_lock(&elastic_post.lock);
+	elastic_post.counts.queued++;
+	elastic_post.counts.lost++;
+	pthread_mutex_unlock(&elastic_post.lock);
 }
 
 TL_INTERNAL void elastic_post_add(const char *line, size_t length)
@@ -599,7 +403,7 @@ TL_INTERNAL void elastic_post_add(const char *line, size_t length)
 	if (elastic_post.building == NULL) {
 		elastic_post.building = pages_map(ELASTIC_REQUEST_BYTES);
 		if (elastic_post.building == NULL)
-			return elastic_post_lose(1);
+			return elastic_post_lose_unqueued();
 		elastic_post.body = text_over(elastic_post.building, ELASTIC_REQUEST_BYTES);
 	}
 	if (elastic_post.body_documents == ELASTIC_REQUEST_MOST)
@@ -607,15 +411,14 @@ TL_INTERNAL void elastic_post_add(const char *line, size_t length)
 	if (!elastic_bulk_put(&elastic_post.body, elastic_post.index, line, length)) {
 		elastic_post_enqueue();
 		if (!elastic_bulk_put(&elastic_post.body, elastic_post.index, line, length))
-			return elastic_post_lose(1);
+			return elastic_post_lose_unqueued();
 	}
 	elastic_post.body_documents++;
 }
 
 TL_INTERNAL void elastic_post_commit(void)
 {
-	if (elastic_post.body.length > 0)
-		elastic_post_enqueue();
+	elastic_post_enqueue();
 	pages_unmap(elastic_post.building, ELASTIC_REQUEST_BYTES);
 	elastic_post.building = NULL;
 	elastic_post.body = (struct text){0};
@@ -675,35 +478,26 @@ TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
 	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
 				 .tv_nsec = (long)(until_ns % 1000000000u)};
-	char buffer[24];
 
 	pthread_mutex_lock(&elastic_post.lock);
 	elastic_post.is_flushing = true; /* whoever waits for a next try has it now */
 	pthread_cond_broadcast(&elastic_post.changed);
 	elastic_post_run();
-	while (elastic_post.is_running && elastic_post_has_work() &&
+	while (elastic_post.is_running && !elastic_queue_is_empty() &&
 	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
 		       ETIMEDOUT)
 		continue;
 	pthread_mutex_unlock(&elastic_post.lock);
 	if (elastic_post_stop(100)) {
 		pthread_mutex_lock(&elastic_post.lock);
-		elastic_post.current_waits = true;
-		while (elastic_post_evict())
-			continue;
-		elastic_post.current_waits = false;
+		elastic_post.counts.lost += elastic_queue_drop();
 		pthread_mutex_unlock(&elastic_post.lock);
 	}
 	elastic_post.is_flushing = false;
 
 	struct elastic_counts counts = elastic_post_counts();
 
-	if (counts.lost != elastic_post.lost_said)
-		diag_say(
-			"Elasticsearch: documents lost: ", elastic_post_number(buffer, counts.lost),
-			" of ", elastic_post_number((char[24]){0}, counts.queued),
-			"; the JSON lines have them, and can be sent again", NULL);
-	elastic_post.lost_said = counts.lost;
+	elastic_notices_lost(counts.lost, counts.queued);
 }
 
 TL_INTERNAL void elastic_post_fork_prepare(void)
@@ -720,24 +514,17 @@ TL_INTERNAL void elastic_post_fork_child(void)
 {
 	pthread_condattr_t monotonic;
 
-	while (elastic_post.count > 0) {
-		struct elastic_request request = elastic_post_pop();
-
-		elastic_post_release(&request);
-	}
-	if (elastic_post.current.pages != NULL)
-		elastic_post_release(&elastic_post.current);
+	elastic_queue_drop();
 	pages_unmap(elastic_post.building, ELASTIC_REQUEST_BYTES);
 	elastic_post.building = NULL;
 	elastic_post.body = (struct text){0};
 	elastic_post.body_documents = 0;
 	elastic_http_forget();
 	elastic_post.counts = (struct elastic_counts){0};
-	elastic_post.lost_said = 0;
+	elastic_notices_reset_in_child();
 	elastic_post.has_thread = elastic_post.is_running = false;
 	elastic_post.must_stop = elastic_post.is_flushing = false;
 	elastic_post.failures = 0;
-	elastic_post.has_said_down = false;
 	random_seed(elastic_post.random, clock_precise_ns(), (uint64_t)getpid());
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

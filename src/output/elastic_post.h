@@ -1,11 +1,11 @@
-/* elastic_post: the dumps' way to Elasticsearch: a queue, and a thread that empties it.
+/* elastic_post: the dumps' way to Elasticsearch: a thread that empties the queue.
  *
  * Runs      adding, committing and flushing where a dump is written (worker, exit); one dump at a
  *           time. The thread is called `trackleak-post`, lives only while something waits to be
  *           sent, and has all signals blocked.
- * Promises  adding and committing never wait for the network. At most ELASTIC_QUEUE requests and
- *           ELASTIC_QUEUE_BYTES bytes wait; then the oldest goes. What is lost is counted and said,
- *           a kind of trouble once and not for each dump.
+ * Promises  adding and committing never wait for the network. What waits has its bounds
+ *           (elastic_queue). What is lost is counted and said, a kind of trouble once and not for
+ *           each dump.
  * Gives up  at exit after the time that it is given.
  */
 #ifndef TL_OUTPUT_ELASTIC_POST_H
@@ -13,8 +13,6 @@
 
 #include "../base/types.h"
 
-#define ELASTIC_QUEUE         100
-#define ELASTIC_QUEUE_BYTES   ((size_t)8 * 1024 * 1024)
 #define ELASTIC_REQUEST_BYTES ((size_t)1024 * 1024) /* proxies take 1 MB by default */
 #define ELASTIC_REQUEST_MOST  1024                  /* documents */
 

@@ -138,6 +138,8 @@ struct snapshot {
 	uint64_t thinned;      /* how often the full table doubled N and T */
 	uint64_t cut_stacks;   /* stacks that lost inner frames for want of room */
 	uint64_t other_sites;  /* functions that went to <other functions> */
+	/* for Elasticsearch, by the dumps before this one; lost: given up for good, or refused */
+	uint64_t documents_queued, documents_delivered, documents_lost;
 
 	/* the process */
 	uint64_t rss_bytes, peak_rss_bytes;

@@ -126,6 +126,9 @@ static void a_process_tells_its_memory_its_losses_and_our_cost(void **state)
 
 	(void)state;
 	snapshot.lost_samples = 17;
+	snapshot.documents_queued = 60;
+	snapshot.documents_delivered = 40;
+	snapshot.documents_lost = 13;
 	document(&snapshot, SIZE_MAX);
 
 	assert_non_null(strstr(buffer, "\"kind\":\"process\",\"verdict\":\"leaking\""));
@@ -134,6 +137,8 @@ static void a_process_tells_its_memory_its_losses_and_our_cost(void **state)
 		"\"rss_bytes\":52428800,\"peak_rss_bytes\":62914560,\"live_bytes\":8388608,"));
 	assert_non_null(strstr(buffer, "\"functions\":4,"));
 	assert_non_null(strstr(buffer, "\"lost_samples\":17,"));
+	assert_non_null(strstr(buffer, "\"documents_queued\":60,\"documents_delivered\":40,"
+				       "\"documents_lost\":13,"));
 	assert_non_null(strstr(buffer, "\"agent_bytes\":2097152,\"agent_cpu_seconds\":0.013,"));
 }
 

@@ -1,7 +1,8 @@
-/* links: base/text.c base/hash.c base/pages.c base/math.c base/random.c base/clock.c base/thread.c output/elastic_bulk.c output/elastic_url.c output/elastic_post.c */
+/* links: base/text.c base/hash.c base/pages.c base/math.c base/random.c base/clock.c base/thread.c output/elastic_bulk.c output/elastic_url.c output/elastic_notices.c output/elastic_queue.c output/elastic_post.c */
 #include "base/pages.h"
 #include "output/elastic_http.h"
 #include "output/elastic_post.h"
+#include "output/elastic_queue.h"
 
 #include "output_fixture.h"
 
@@ -177,6 +178,19 @@ static void the_oldest_of_more_than_100_goes_and_is_counted(void **state)
 	assert_non_null(strstr(said, "documents lost: 10 of 209"));
 }
 
+static void what_cannot_be_queued_is_queued_and_lost(void **state)
+{
+	(void)state;
+	elastic_post_add("no line", 7);
+	dump(2);
+	elastic_post_flush(5000);
+
+	assert_int_equal(server.arrived, 2);
+	assert_int_equal(elastic_post_counts().queued, 3);
+	assert_int_equal(elastic_post_counts().lost, 1);
+	assert_non_null(strstr(said, "documents lost: 1 of 3"));
+}
+
 static void a_413_halves_until_it_fits(void **state)
 {
 	(void)state;
@@ -305,6 +319,7 @@ int main(void)
 		SHIPPING(a_dump_without_documents_posts_nothing),
 		SHIPPING(a_large_dump_is_more_than_one_request),
 		SHIPPING(the_oldest_of_more_than_100_goes_and_is_counted),
+		SHIPPING(what_cannot_be_queued_is_queued_and_lost),
 		SHIPPING(a_413_halves_until_it_fits),
 		SHIPPING(the_flush_is_bounded_and_what_is_left_is_lost),
 		SHIPPING(a_stop_keeps_what_waits),

@@ -131,6 +131,31 @@ def test_known_failure_19_each_item_has_its_own_fate(one_python):
     assert lost(run) == refused
 
 
+def test_known_failure_18_json_never_escaped(python):
+    """A quote in a job, file or function name made invalid documents; names were cut inside a character."""
+    script = r'''
+kept = []
+def leak():
+    for _ in range(300): kept.append(bytes(4000))
+def call_as(name, file):
+    code = leak.__code__.replace(co_name=name, co_filename=file)
+    if hasattr(code, "co_qualname"):
+        code = code.replace(co_qualname=name)
+    exec(code)
+call_as('say "hi"\\\n\t\x1b[31m\udcff\u202e|', '/srv/"a"\\b\n\udcff\xfc.py')
+call_as("\xfc" * 200, "long.py")
+'''
+    bad = 'qu"ote\\back\nline\ttab\x1b[31m\xfc\udcff'
+    with FakeElastic() as server:
+        run = profile(python, script, settings=shipping(server, NOMAD_JOB_NAME=bad, LABELS="team=" + bad)).check()
+    all_arrived(run, server)
+    shown = bad.replace("\udcff", "\ufffd")
+    assert {(d["job_name"], d["service.name"], d["labels.team"]) for d in server.documents.values()} == {(shown,) * 3}
+    found = {(d["function"], d["file"]) for d in server.documents.values() if d.get("counted", 0) >= 300}
+    assert ('say "hi"\\\n\t\x1b[31m\ufffd\u202e|', '/srv/"a"\\b\n\ufffd\xfc.py') in found
+    assert ("\xfc" * 127, "long.py") in found, "255 bytes, and no half character"
+
+
 @pytest.mark.parametrize("code", [429, 408, 500, 502, 503, 504])
 def test_a_request_that_is_put_off_is_sent_again(one_python, code):
     with FakeElastic() as server:
@@ -193,6 +218,10 @@ def test_a_request_that_is_refused_is_not_sent_again_but_the_next_one_is(one_pyt
     assert not {a["_id"] for a, _ in first.pairs} & set(server.documents)
     assert words in said(run)[0] and "HTTP %d" % code in said(run)[0]
     assert lost(run) == len(first.pairs)
+    told = run.dumps[-1].process
+    assert run.dumps[0].process["documents_queued"] == 0 and told["documents_lost"] == lost(run)
+    assert told["documents_queued"] == len([d for d in queued(run).values() if d["dump"] < told["dump"]])
+    assert told["documents_delivered"] == told["documents_queued"] - told["documents_lost"]
 
 
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
@@ -538,6 +567,47 @@ if __name__ == "__main__":
         run = profile(one_python, script, settings=shipping(server)).check()
     all_arrived(run, server)
     assert len({d["process.pid"] for d in server.documents.values()}) == 3
+
+
+def ask(path):
+    """GET / over a unix socket; None: nobody listens yet."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return None
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            return answer.read().decode()
+
+
+def test_a_forked_gunicorn_worker_ships(few_pythons, packages):
+    application = r'''
+import os
+kept = []
+def leak():
+    for _ in range(50): kept.append(bytes(4000))
+def application(environ, start_response):
+    leak()
+    start_response("200 OK", [])
+    return [b"%d" % os.getpid()]
+'''
+    with FakeElastic() as server:
+        run = start(few_pythons, None, ["--bind", "unix:here", "--workers", "2", "service:application"],
+                    python_args=["-m", "gunicorn"], files={"service.py": application},
+                    env={"PYTHONPATH": packages(few_pythons, "gunicorn")},
+                    settings=shipping(server, DUMP_INTERVAL=1))
+        server.wait(lambda s: ask(run.folder / "here"))
+        served = [int(ask(run.folder / "here").split("\r\n\r\n")[1]) for _ in range(20)]
+        run.process.terminate()
+        run.finish().check()
+    all_arrived(run, server)
+    assert run.pid not in served and not said(run)
+    assert len({d["process.pid"] for d in server.documents.values()}) == 3, "the master and two workers"
+    for pid in set(served):
+        counted = [d["counted"] for d in server.documents.values()
+                   if d["process.pid"] == pid and d.get("function") == "leak"]
+        assert max(counted) >= 50 * served.count(pid)
 
 
 def test_exec_ships_before_it_leaves(one_python):
