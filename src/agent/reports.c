@@ -5,6 +5,7 @@
 #include "../output/dump.h"
 #include "../output/event_log.h"
 #include "../output/snapshot_build.h"
+#include "../output/snapshot_live.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
@@ -47,7 +48,7 @@ TL_INTERNAL void reports_restart_in_child(void)
 	reports.cpu_s = 0;
 	snapshot_release(reports.frozen);
 	reports.frozen = NULL;
-	snapshot_reset_in_child();
+	snapshot_live_reset_in_child();
 	contexts_reset_in_child();
 	pthread_mutex_init(&reports.lock, NULL);
 }

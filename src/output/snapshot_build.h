@@ -26,7 +26,4 @@ struct snapshot_identity {
 TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *identity);
 TL_INTERNAL void snapshot_release(struct snapshot *snapshot);
 
-/* Forgets the times of earlier dumps, which generations are counted by. */
-TL_INTERNAL void snapshot_reset_in_child(void);
-
 #endif
