@@ -48,6 +48,7 @@
 #include "src/analysis/growth.c"
 #include "src/analysis/survival.c"
 #include "src/analysis/verdict.c"
+#include "src/analysis/rss_breakdown.c"
 
 /* output: what we write. Writers see only a snapshot. */
 #include "src/output/evidence.c"

@@ -9,6 +9,7 @@
 #include "../process/config.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
+#include "../process/real_malloc.h"
 #include "../profile/contexts.h"
 #include "../profile/recorder.h"
 
@@ -69,9 +70,23 @@ static bool reports_lock_within(unsigned wait_ms)
 	return pthread_mutex_timedlock(&reports.lock, &until) == 0;
 }
 
-/* Under the lock. */
-static struct snapshot *reports_take(void)
+/* Whoever ends the process may do so inside a malloc, which holds the locks that libc needs to say
+ * what it holds: then it is not asked. */
+static void reports_ask_libc(bool may_ask)
 {
+	struct real_heap heap = {0};
+
+	reports.identity.has_libc = may_ask && real_heap_ask != NULL;
+	if (reports.identity.has_libc)
+		heap = real_heap_ask();
+	reports.identity.libc_used = heap.used_bytes + heap.mapped_bytes;
+	reports.identity.libc_free = heap.free_bytes;
+}
+
+/* Under the lock. */
+static struct snapshot *reports_take(bool may_ask_libc)
+{
+	reports_ask_libc(may_ask_libc);
 	reports.identity.dump++;
 	reports.identity.agent_cpu_s = reports.cpu_s;
 	return snapshot_build(&reports.identity);
@@ -88,7 +103,8 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 	if (config.events)
 		event_log_flush();
 
-	struct snapshot *snapshot = reports.frozen != NULL ? reports.frozen : reports_take();
+	struct snapshot *snapshot =
+		reports.frozen != NULL ? reports.frozen : reports_take(!is_final);
 
 	/* Between the interpreter's end and the process's there is nothing to say twice. */
 	if (snapshot != NULL && (is_final || reports.frozen == NULL)) {
@@ -115,7 +131,7 @@ TL_INTERNAL void reports_freeze(void)
 	if (!reports_lock_within(1000))
 		return;
 	if (reports.frozen == NULL)
-		reports.frozen = reports_take();
+		reports.frozen = reports_take(true);
 	pthread_mutex_unlock(&reports.lock);
 }
 

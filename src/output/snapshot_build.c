@@ -112,6 +112,31 @@ static void snapshot_build_maps(struct snapshot_work *work)
 	work->snapshot.map_count = count;
 }
 
+/* `facts` has what the kernel says. */
+static struct rss_breakdown snapshot_explain_rss(const struct snapshot_work *work,
+						 const struct snapshot_identity *identity,
+						 struct rss_facts facts)
+{
+	struct map maps[64];
+	size_t from = 0, copied;
+
+	while ((copied = maps_copy(from, maps, TL_COUNT_OF(maps))) > 0) {
+		for (size_t i = 0; i < copied; i++)
+			*(maps[i].kind == MAP_CHARGED ? &facts.maps : &facts.arenas) +=
+				pages_resident_in((const char *)maps[i].start,
+						  maps[i].end - maps[i].start);
+		from += copied;
+	}
+	facts.agent = work->snapshot.agent_bytes;
+	facts.has_libc = identity->has_libc;
+	facts.libc_used = identity->libc_used;
+	facts.libc_free = identity->libc_free;
+	facts.python_live = work->python_live;
+	facts.live = work->snapshot.live_bytes.value;
+	facts.peak_live = work->snapshot.peak_live_bytes;
+	return rss_breakdown(&facts);
+}
+
 static void snapshot_fill_process(struct snapshot_work *work,
 				  const struct snapshot_identity *identity)
 {
@@ -156,6 +181,10 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	snapshot->peak_live_time = time - snapshot_work_seconds_since(work, peak.peak_tick);
 	snapshot->agent_cpu_s = identity->agent_cpu_s;
 	snapshot->agent_bytes = pages_resident_bytes();
+	snapshot->rss = snapshot_explain_rss(work, identity,
+					     (struct rss_facts){.rss = memory.rss_bytes,
+								.anonymous = memory.anonymous_bytes,
+								.stack = memory.stack_bytes});
 }
 
 TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *identity)

@@ -18,6 +18,8 @@ struct snapshot_identity {
 	uint64_t dump;
 	bool is_final;
 	double agent_cpu_s;
+	uint64_t libc_used, libc_free; /* what libc's allocator says of itself */
+	bool has_libc;                 /* it was asked */
 	/* They must outlive the snapshot. */
 	const char *hostname, *program, *python_version;
 };

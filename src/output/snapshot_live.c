@@ -67,6 +67,7 @@ struct snapshot_live_sample {
 	uint64_t size;
 	double probability;
 	bool is_growth; /* it adds bytes, not a block */
+	bool is_python; /* of CPython's layer */
 };
 
 static void snapshot_live_add_to_stack(struct snapshot_work *work,
@@ -111,6 +112,8 @@ static void snapshot_live_add_sample(struct snapshot_work *work,
 	struct snapshot_live *line = &work->live[sample->line];
 	uint32_t context = contexts_of(sample->line, sample->stack, sample->type);
 
+	if (sample->is_python)
+		work->python_live += term.bytes;
 	line->bytes += term.bytes;
 	line->bytes_variance += term.bytes_variance;
 	line->count += term.count;
@@ -147,6 +150,7 @@ static void snapshot_live_add_blocks(struct snapshot_work *work, struct live_blo
 					      .size = copy[i].size,
 					      .probability = (double)copy[i].probability,
 					      .is_growth = copy[i].flags & LIVE_IS_GROWTH,
+					      .is_python = copy[i].flags & LIVE_IS_PYTHON,
 				      });
 	}
 }

@@ -30,6 +30,7 @@ struct snapshot_work {
 	struct snapshot snapshot; /* first: what the caller holds */
 	struct snapshot_memory memory;
 	uint32_t now;
+	double python_live;  /* bytes of CPython's layer */
 	uint32_t site_count; /* sites that exist; more may come while we look */
 
 	struct snapshot_live *live; /* by line number */
