@@ -51,6 +51,10 @@ TL_INTERNAL struct rss_breakdown rss_breakdown(const struct rss_facts *facts)
 	if (facts->has_libc) {
 		parts.libc_live = rss_take(&left, facts->libc_used);
 		parts.libc_free = rss_take(&left, facts->libc_free);
+	} else {
+		double live = facts->live - facts->python_live - (double)facts->maps;
+
+		parts.libc_live = rss_take(&left, live > 0 ? (uint64_t)live : 0);
 	}
 	parts.rest = left;
 	parts.remedy = rss_remedy(&parts, facts);

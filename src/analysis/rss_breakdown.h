@@ -15,7 +15,7 @@ struct rss_facts {
 	uint64_t agent, arenas,
 		maps; /* resident: our own, the interpreter's, charged to somebody */
 	uint64_t libc_used, libc_free; /* as libc's allocator has them, resident or not */
-	bool has_libc;                 /* false: the two are not known */
+	bool has_libc;                 /* false: the first is estimated, the second in the rest */
 	double python_live, live,
 		peak_live; /* estimates: small blocks; everything, now and at most */
 };

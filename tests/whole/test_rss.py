@@ -53,9 +53,9 @@ def test_arenas_that_few_small_objects_hold_have_theirs(one_python):
 
 
 def test_an_end_in_the_middle_of_anything_does_not_wait_for_libc(one_python):
-    """os._exit may come from anywhere; what libc holds is then in the rest, and the sum still right."""
+    """os._exit may come from anywhere; what libc has is then estimated, and the sum still right."""
     run = profile(one_python, "import os\nblocks = [b'x' * 10000 for i in range(2000)]\nos._exit(0)\n").check()
     memory = run.snapshot()["memory"]
-    assert memory["rss"]["libc_live_bytes"] == 0
+    assert memory["rss"]["libc_live_bytes"] == pytest.approx(2000 * 10000, rel=0.4)
+    assert memory["rss"]["libc_free_bytes"] == 0
     assert sum(memory["rss"][name + "_bytes"] for name in PARTS) == memory["rss_bytes"]
-    assert memory["rss"]["rest_bytes"] >= 2000 * 10000
