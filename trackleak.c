@@ -48,9 +48,14 @@
 #include "src/analysis/growth.c"
 #include "src/analysis/survival.c"
 #include "src/analysis/verdict.c"
+#include "src/analysis/rss_breakdown.c"
 
 /* output: what we write. Writers see only a snapshot. */
 #include "src/output/evidence.c"
+#include "src/output/snapshot_work.c"
+#include "src/output/snapshot_live.c"
+#include "src/output/snapshot_sites.c"
+#include "src/output/snapshot_stacks.c"
 #include "src/output/snapshot_build.c"
 #include "src/output/log_folder.c"
 #include "src/output/log_file.c"

@@ -27,12 +27,15 @@ NAME, PATTERN, VIEW = "trackleak", "trackleak-*", "trackleak-data-view"
 FIELDS = {
     "date": "@timestamp time process.start",
     "epoch": "timestamp",
-    "keyword": "job_name service.name hostname kind verdict function file via_function via_file program python_version",
+    "keyword": "job_name service.name hostname kind verdict function file via_function via_file program python_version "
+               "rss_remedy",
     "boolean": "queued final",
     "long": "line count total_bytes sample_count sample_total_bytes sample_free_bytes peak_single process.pid dump "
             "counted counted_bytes live_bytes live_count generations uncertain_bytes via_line sample_rate sample_bytes "
             "rss_bytes peak_rss_bytes peak_live_bytes functions other_functions live_samples live_capacity lost_samples "
-            "thinned agent_bytes min_size documents_queued documents_delivered documents_lost",
+            "thinned agent_bytes min_size documents_queued documents_delivered documents_lost rss_python_live_bytes "
+            "rss_python_slack_bytes rss_libc_live_bytes rss_libc_free_bytes rss_maps_bytes rss_files_and_stacks_bytes "
+            "rss_agent_bytes rss_rest_bytes",
     "double": "total_mb sample_total_mb sample_free_mb retention_pct avg_size elapsed_seconds live_bytes_se "
               "live_count_se growth_mb_per_hour growth_low growth_high survival_pct survival_seconds last_free_seconds "
               "peak_live_time agent_cpu_seconds",

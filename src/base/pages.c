@@ -63,7 +63,7 @@ TL_INTERNAL void pages_clear(void *pages, size_t bytes)
 		syscall(SYS_madvise, pages, pages_round(bytes), MADV_DONTNEED);
 }
 
-static size_t pages_resident_in(const char *start, size_t bytes)
+TL_INTERNAL size_t pages_resident_in(const char *start, size_t bytes)
 {
 	unsigned char resident[1024];
 	size_t total = 0;

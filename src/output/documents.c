@@ -359,6 +359,21 @@ static enum verdict_kind documents_worst(const struct snapshot *snapshot)
 	return worst;
 }
 
+/* The parts add up to rss_bytes. */
+static void documents_put_rss(struct text *text, const struct rss_breakdown *rss)
+{
+	documents_put_u64(text, "rss_python_live_bytes", rss->python_live);
+	documents_put_u64(text, "rss_python_slack_bytes", rss->python_slack);
+	documents_put_u64(text, "rss_libc_live_bytes", rss->libc_live);
+	documents_put_u64(text, "rss_libc_free_bytes", rss->libc_free);
+	documents_put_u64(text, "rss_maps_bytes", rss->maps);
+	documents_put_u64(text, "rss_files_and_stacks_bytes", rss->files_and_stacks);
+	documents_put_u64(text, "rss_agent_bytes", rss->agent);
+	documents_put_u64(text, "rss_rest_bytes", rss->rest);
+	if (rss->remedy != NULL)
+		documents_put_string(text, "rss_remedy", rss->remedy);
+}
+
 TL_INTERNAL void documents_process(struct text *text, const struct snapshot *snapshot,
 				   bool is_queued)
 {
@@ -387,6 +402,7 @@ TL_INTERNAL void documents_process(struct text *text, const struct snapshot *sna
 	documents_put_u64(text, "agent_bytes", snapshot->agent_bytes);
 	documents_put_fixed(text, "agent_cpu_seconds", snapshot->agent_cpu_s, 3);
 	documents_put_u64(text, "min_size", snapshot->min_size);
+	documents_put_rss(text, &snapshot->rss);
 	documents_put_rates(text, snapshot);
 	documents_end(text, start);
 }

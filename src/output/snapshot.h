@@ -8,6 +8,7 @@
 #ifndef TL_OUTPUT_SNAPSHOT_H
 #define TL_OUTPUT_SNAPSHOT_H
 
+#include "../analysis/rss_breakdown.h"
 #include "../analysis/verdict.h"
 #include "../base/types.h"
 
@@ -143,6 +144,7 @@ struct snapshot {
 
 	/* the process */
 	uint64_t rss_bytes, peak_rss_bytes;
+	struct rss_breakdown rss;
 	struct estimate live_bytes, live_count;
 	double peak_live_bytes,
 		peak_live_time; /* estimate at the maximum, and when (epoch seconds) */

@@ -18,6 +18,8 @@ struct snapshot_identity {
 	uint64_t dump;
 	bool is_final;
 	double agent_cpu_s;
+	uint64_t libc_used, libc_free; /* what libc's allocator says of itself */
+	bool has_libc;                 /* it was asked */
 	/* They must outlive the snapshot. */
 	const char *hostname, *program, *python_version;
 };
@@ -25,8 +27,5 @@ struct snapshot_identity {
 /* NULL without memory. snapshot_release gives everything back. */
 TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *identity);
 TL_INTERNAL void snapshot_release(struct snapshot *snapshot);
-
-/* Forgets the times of earlier dumps, which generations are counted by. */
-TL_INTERNAL void snapshot_reset_in_child(void);
 
 #endif

@@ -155,6 +155,25 @@ static void snapshot_json_put_dump(struct snapshot_json *json, const struct snap
 	snapshot_json_close(json, '}');
 }
 
+/* The parts add up to rss_bytes. */
+static void snapshot_json_put_rss(struct snapshot_json *json, const struct rss_breakdown *rss)
+{
+	snapshot_json_open(json, "rss", '{');
+	snapshot_json_u64(json, "python_live_bytes", rss->python_live);
+	snapshot_json_u64(json, "python_slack_bytes", rss->python_slack);
+	snapshot_json_u64(json, "libc_live_bytes", rss->libc_live);
+	snapshot_json_u64(json, "libc_free_bytes", rss->libc_free);
+	snapshot_json_u64(json, "maps_bytes", rss->maps);
+	snapshot_json_u64(json, "files_and_stacks_bytes", rss->files_and_stacks);
+	snapshot_json_u64(json, "agent_bytes", rss->agent);
+	snapshot_json_u64(json, "rest_bytes", rss->rest);
+	if (rss->remedy != NULL)
+		snapshot_json_string(json, "remedy", rss->remedy);
+	else
+		text_put(snapshot_json_key(json, "remedy"), "null");
+	snapshot_json_close(json, '}');
+}
+
 static void snapshot_json_put_totals(struct snapshot_json *json, const struct snapshot *snapshot)
 {
 	snapshot_json_open(json, "table", '{');
@@ -174,6 +193,7 @@ static void snapshot_json_put_totals(struct snapshot_json *json, const struct sn
 	snapshot_json_fixed(json, "peak_live_time", snapshot->peak_live_time, 3);
 	snapshot_json_u64(json, "agent_bytes", snapshot->agent_bytes);
 	snapshot_json_fixed(json, "agent_cpu_seconds", snapshot->agent_cpu_s, 3);
+	snapshot_json_put_rss(json, &snapshot->rss);
 	snapshot_json_close(json, '}');
 }
 

@@ -55,6 +55,8 @@ TL_INTERNAL struct proc_memory proc_memory_read(void)
 	return (struct proc_memory){
 		.rss_bytes = proc_field_after(status, "\nVmRSS:") * 1024,
 		.peak_rss_bytes = proc_field_after(status, "\nVmHWM:") * 1024,
+		.anonymous_bytes = proc_field_after(status, "\nRssAnon:") * 1024,
+		.stack_bytes = proc_field_after(status, "\nVmStk:") * 1024,
 	};
 }
 

@@ -7,6 +7,8 @@
 
 struct proc_memory {
 	uint64_t rss_bytes, peak_rss_bytes;
+	uint64_t anonymous_bytes; /* of rss_bytes; the rest is of files, or shared */
+	uint64_t stack_bytes;     /* of the main thread */
 };
 
 /* Zeros where /proc cannot be read. */

@@ -40,6 +40,7 @@ TL_INTERNAL void *(*real_memalign)(size_t, size_t) = real_memalign_first;
 TL_INTERNAL void *(*real_valloc)(size_t) = real_valloc_first;
 TL_INTERNAL void *(*real_pvalloc)(size_t) = real_pvalloc_first;
 TL_INTERNAL size_t (*real_malloc_usable_size)(void *);
+TL_INTERNAL struct real_heap (*real_heap_ask)(void);
 
 TL_INTERNAL void *(*real_mmap)(void *, size_t, int, int, int, off_t);
 TL_INTERNAL int (*real_munmap)(void *, size_t);
@@ -88,6 +89,7 @@ TL_INTERNAL void real_malloc_find(void)
 	REAL_FIND(real_execvpe, "execvpe");
 	REAL_FIND(real_fexecve, "fexecve");
 	REAL_FIND(real_execveat, "execveat");
+	REAL_FIND(real_heap_ask, "mallinfo2");
 	real_is_looking = false;
 }
 

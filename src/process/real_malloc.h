@@ -24,6 +24,16 @@ TL_DATA void *(*real_valloc)(size_t);
 TL_DATA void *(*real_pvalloc)(size_t);
 TL_DATA size_t (*real_malloc_usable_size)(void *);
 
+/* glibc's struct mallinfo2, which headers before 2.33 do not have. */
+struct real_heap {
+	size_t grown, free_chunks, fast_chunks, maps, mapped_bytes, unused, fast_bytes;
+	size_t used_bytes, free_bytes, top_bytes;
+};
+
+/* mallinfo2; NULL where libc has none. Waits for the locks of glibc's arenas: never from inside an
+ * allocation. */
+TL_DATA struct real_heap (*real_heap_ask)(void);
+
 /* NULL until real_malloc_find: their hooks ask for it. */
 TL_DATA void *(*real_mmap)(void *, size_t, int, int, int, off_t);
 TL_DATA int (*real_munmap)(void *, size_t);

@@ -20,5 +20,5 @@ def call_once(n):
 
 for n in turns():
     for i in range(20):
-        subscribe(n * 20 + i)
+        subscribe(n * 20 + i)  # its cell is made before its first line, # LEAK
         call_once(i)

@@ -18,5 +18,5 @@ def remember(n):
 
 for n in turns():
     for i in range(20):
-        answer(n * 20 + i)
+        answer(n * 20 + i)  # the number stays as the key, # LEAK
         remember(n * 20 + i)

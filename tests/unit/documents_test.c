@@ -140,6 +140,12 @@ static void a_process_tells_its_memory_its_losses_and_our_cost(void **state)
 	assert_non_null(strstr(buffer, "\"documents_queued\":60,\"documents_delivered\":40,"
 				       "\"documents_lost\":13,"));
 	assert_non_null(strstr(buffer, "\"agent_bytes\":2097152,\"agent_cpu_seconds\":0.013,"));
+	assert_non_null(strstr(
+		buffer,
+		"\"rss_python_live_bytes\":11,\"rss_python_slack_bytes\":12,"
+		"\"rss_libc_live_bytes\":13,\"rss_libc_free_bytes\":14,\"rss_maps_bytes\":15,"
+		"\"rss_files_and_stacks_bytes\":16,\"rss_agent_bytes\":17,"
+		"\"rss_rest_bytes\":18,\"rss_remedy\":\"trim\","));
 }
 
 static void queued_says_whether_it_is_shipped(void **state)

@@ -1,9 +1,10 @@
-/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c output/evidence.c output/snapshot_build.c */
+/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c analysis/rss_breakdown.c output/evidence.c output/snapshot_work.c output/snapshot_live.c output/snapshot_sites.c output/snapshot_stacks.c output/snapshot_build.c */
 #include "output/snapshot_build.h"
 
 #include "base/clock.h"
 #include "base/math.h"
 #include "base/pages.h"
+#include "output/snapshot_live.h"
 #include "profile/contexts.h"
 #include "profile_fixture.h"
 
@@ -49,7 +50,7 @@ static int empty(void **state)
 	recorder_restart_in_child();
 	contexts_reset_in_child();
 	maps_remove(0, UINTPTR_MAX, NULL, 0); /* arenas, which a child keeps */
-	snapshot_reset_in_child();
+	snapshot_live_reset_in_child();
 	use_settings(1, 131072, 1);
 	fake_depth = 0;
 	return 0;
@@ -418,7 +419,7 @@ static void generations_are_the_dumps_between_which_something_alive_was_born(voi
 	died(0x1040);
 	build();
 	assert_int_equal(site_of("first", "app.py")->generations, 3);
-	snapshot_reset_in_child();
+	snapshot_live_reset_in_child();
 	build();
 	assert_int_equal(site_of("first", "app.py")->generations, 1);
 }

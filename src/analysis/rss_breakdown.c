@@ -1,0 +1,62 @@
+/* DESIGN: anonymous memory is handed out to its claimants, those first whose pages were counted one
+ * by one; what nobody claims is the rest, and so the sum is right by construction. That a part is
+ * right is another matter, and what the tests look at.
+ *
+ * Arenas that stay while little lives in them look like what was allocated before profiling
+ * started. A remedy is named only when as much was alive once, and is not now.
+ */
+#include "rss_breakdown.h"
+
+#define RSS_WORTH_A_WORD ((uint64_t)32 << 20) /* bytes of waste; below it nobody would act */
+#define RSS_SHARE        5                    /* and it must be a fifth of the RSS */
+
+static uint64_t rss_take(uint64_t *left, uint64_t claim)
+{
+	uint64_t taken = claim < *left ? claim : *left;
+
+	*left -= taken;
+	return taken;
+}
+
+static bool rss_is_waste(uint64_t bytes, uint64_t rss)
+{
+	return bytes >= RSS_WORTH_A_WORD && bytes >= rss / RSS_SHARE;
+}
+
+static const char *rss_remedy(const struct rss_breakdown *parts, const struct rss_facts *facts)
+{
+	if (rss_is_waste(parts->libc_free, facts->rss))
+		return "freed memory is held by libc: call malloc_trim(0), or set "
+		       "MALLOC_ARENA_MAX=2 or MALLOC_TRIM_THRESHOLD_";
+	if (rss_is_waste(parts->python_slack, facts->rss) &&
+	    facts->peak_live - facts->live >= (double)parts->python_slack / 2)
+		return "arenas of CPython are held by few small objects: allocate what lives long "
+		       "first, restart workers, or set PYTHONMALLOC=malloc";
+	return NULL;
+}
+
+TL_INTERNAL struct rss_breakdown rss_breakdown(const struct rss_facts *facts)
+{
+	uint64_t left = facts->anonymous < facts->rss ? facts->anonymous : facts->rss;
+	struct rss_breakdown parts = {.files_and_stacks = facts->rss - left};
+	uint64_t arenas;
+
+	parts.files_and_stacks += rss_take(&left, facts->stack);
+	parts.agent = rss_take(&left, facts->agent);
+	arenas = rss_take(&left, facts->arenas);
+	parts.python_live =
+		rss_take(&arenas, facts->python_live > 0 ? (uint64_t)facts->python_live : 0);
+	parts.python_slack = arenas;
+	parts.maps = rss_take(&left, facts->maps);
+	if (facts->has_libc) {
+		parts.libc_live = rss_take(&left, facts->libc_used);
+		parts.libc_free = rss_take(&left, facts->libc_free);
+	} else {
+		double live = facts->live - facts->python_live - (double)facts->maps;
+
+		parts.libc_live = rss_take(&left, live > 0 ? (uint64_t)live : 0);
+	}
+	parts.rest = left;
+	parts.remedy = rss_remedy(&parts, facts);
+	return parts;
+}

@@ -1,0 +1,162 @@
+/* links: analysis/rss_breakdown.c */
+#include "analysis/rss_breakdown.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MIB ((uint64_t)1 << 20)
+
+static uint64_t sum(const struct rss_breakdown *parts)
+{
+	return parts->python_live + parts->python_slack + parts->libc_live + parts->libc_free +
+	       parts->maps + parts->files_and_stacks + parts->agent + parts->rest;
+}
+
+static struct rss_facts service(void)
+{
+	return (struct rss_facts){
+		.rss = 200 * MIB,
+		.anonymous = 180 * MIB,
+		.stack = MIB,
+		.agent = 4 * MIB,
+		.arenas = 60 * MIB,
+		.maps = 10 * MIB,
+		.libc_used = 80 * MIB,
+		.libc_free = 20 * MIB,
+		.has_libc = true,
+		.python_live = 45.0 * MIB,
+		.live = 120.0 * MIB,
+		.peak_live = 125.0 * MIB,
+	};
+}
+
+static void every_part_is_what_was_said_of_it_and_the_rest_is_left(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts = rss_breakdown(&facts);
+
+	(void)state;
+
+	assert_int_equal(parts.python_live, 45 * MIB);
+	assert_int_equal(parts.python_slack, 15 * MIB);
+	assert_int_equal(parts.libc_live, 80 * MIB);
+	assert_int_equal(parts.libc_free, 20 * MIB);
+	assert_int_equal(parts.maps, 10 * MIB);
+	assert_int_equal(parts.files_and_stacks, 21 * MIB);
+	assert_int_equal(parts.agent, 4 * MIB);
+	assert_int_equal(parts.rest, 5 * MIB);
+	assert_int_equal(sum(&parts), 200 * MIB);
+	assert_null(parts.remedy);
+}
+
+static void what_is_not_resident_is_taken_off_libc_s_free_part_first(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.libc_free = 1000 * MIB;
+	parts = rss_breakdown(&facts);
+	assert_int_equal(parts.libc_live, 80 * MIB);
+	assert_int_equal(parts.libc_free, 25 * MIB);
+	assert_int_equal(parts.rest, 0);
+	assert_int_equal(sum(&parts), 200 * MIB);
+
+	facts.libc_used = 1000 * MIB;
+	parts = rss_breakdown(&facts);
+	assert_int_equal(parts.libc_live, 105 * MIB);
+	assert_int_equal(parts.libc_free, 0);
+	assert_int_equal(sum(&parts), 200 * MIB);
+}
+
+static void an_estimate_above_its_arenas_leaves_no_slack(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.python_live = 70.0 * MIB;
+	parts = rss_breakdown(&facts);
+
+	assert_int_equal(parts.python_live, 60 * MIB);
+	assert_int_equal(parts.python_slack, 0);
+	assert_int_equal(sum(&parts), 200 * MIB);
+}
+
+static void without_a_libc_that_says_it_its_live_part_is_estimated(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.has_libc = false;
+	parts = rss_breakdown(&facts);
+
+	assert_int_equal(parts.libc_live, 65 * MIB);
+	assert_int_equal(parts.libc_free, 0);
+	assert_int_equal(parts.rest, 40 * MIB);
+	assert_int_equal(sum(&parts), 200 * MIB);
+}
+
+static void without_proc_there_is_nothing_to_explain(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.rss = facts.anonymous = 0;
+	parts = rss_breakdown(&facts);
+
+	assert_int_equal(sum(&parts), 0);
+	assert_null(parts.remedy);
+}
+
+static void memory_that_libc_keeps_has_its_remedy(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.libc_used = 40 * MIB;
+	facts.libc_free = 60 * MIB;
+	parts = rss_breakdown(&facts);
+
+	assert_non_null(parts.remedy);
+	assert_non_null(strstr(parts.remedy, "malloc_trim"));
+}
+
+static void emptied_arenas_have_their_remedy_and_those_of_the_start_have_none(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.python_live = 5.0 * MIB;
+	parts = rss_breakdown(&facts);
+	assert_int_equal(parts.python_slack, 55 * MIB);
+	assert_null(parts.remedy);
+
+	facts.peak_live = facts.live + 50.0 * MIB;
+	parts = rss_breakdown(&facts);
+	assert_non_null(parts.remedy);
+	assert_non_null(strstr(parts.remedy, "PYTHONMALLOC"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_part_is_what_was_said_of_it_and_the_rest_is_left),
+		cmocka_unit_test(what_is_not_resident_is_taken_off_libc_s_free_part_first),
+		cmocka_unit_test(an_estimate_above_its_arenas_leaves_no_slack),
+		cmocka_unit_test(without_a_libc_that_says_it_its_live_part_is_estimated),
+		cmocka_unit_test(without_proc_there_is_nothing_to_explain),
+		cmocka_unit_test(memory_that_libc_keeps_has_its_remedy),
+		cmocka_unit_test(emptied_arenas_have_their_remedy_and_those_of_the_start_have_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

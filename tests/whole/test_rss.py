@@ -1,0 +1,61 @@
+"""RSS explained: the parts add up to it, and each is what the program is known to hold."""
+
+import pytest
+from harness import MIB, profile
+
+PARTS = ("python_live", "python_slack", "libc_live", "libc_free", "maps", "files_and_stacks", "agent", "rest")
+
+
+def parts_of(run):
+    memory = run.snapshot()["memory"]
+    rss = memory["rss"]
+    parts = {name: rss[name + "_bytes"] / MIB for name in PARTS}
+    assert sum(parts.values()) == pytest.approx(memory["rss_bytes"] / MIB, rel=0.02)
+    assert all(run.dump.process["rss_%s_bytes" % name] == rss[name + "_bytes"] for name in PARTS)
+    assert run.dump.process.get("rss_remedy") == rss["remedy"]
+    assert parts["rest"] <= 0.1 * memory["rss_bytes"] / MIB + 1, parts
+    return parts, rss["remedy"]
+
+
+def test_each_kind_of_memory_is_told_apart(one_python):
+    script = ("import mmap\n"
+              "small = [b'%080d' % i for i in range(400000)]\n"  # 128 bytes each: 49 MB
+              "blocks = [b'x' * 10000 for i in range(8000)]\n"  # 76 MB, from libc's heap
+              "large = bytearray(b'x') * (30 << 20)\n"  # one map of libc's
+              "mapped = mmap.mmap(-1, 20 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+              "mapped.write(b'x' * (20 << 20))\n")
+    parts, remedy = parts_of(profile(one_python, script).check())
+    small, blocks = 400000 * 128 / MIB, 8000 * 10033 / MIB
+    assert parts["python_live"] == pytest.approx(small, rel=0.15)
+    assert parts["libc_live"] == pytest.approx(blocks + 30, rel=0.1)
+    assert parts["maps"] == pytest.approx(20, abs=1)
+    assert remedy is None
+
+
+def test_a_fragmented_heap_is_no_leak_and_has_its_remedy(one_python):
+    """Every 8th of the blocks stays, and pins what libc would give back."""
+    script = ("blocks = [bytes(3000) for i in range(64000)]\n"
+              "blocks = blocks[::8]\n")
+    parts, remedy = parts_of(profile(one_python, script).check())
+    assert parts["libc_free"] == pytest.approx(64000 * 7 / 8 * 3040 / MIB, rel=0.1)
+    assert "malloc_trim" in remedy
+
+
+def test_arenas_that_few_small_objects_hold_have_theirs(one_python):
+    script = ("import time\n"
+              "objects = [b'%080d' % i for i in range(800000)]\n"
+              "time.sleep(1.5)\n"
+              "objects = objects[::40]\n")
+    run = profile(one_python, script, settings={"DUMP_INTERVAL": 1}).check()
+    parts, remedy = parts_of(run)
+    assert parts["python_slack"] >= 60
+    assert "PYTHONMALLOC" in remedy
+
+
+def test_an_end_in_the_middle_of_anything_does_not_wait_for_libc(one_python):
+    """os._exit may come from anywhere; what libc has is then estimated, and the sum still right."""
+    run = profile(one_python, "import os\nblocks = [b'x' * 10000 for i in range(2000)]\nos._exit(0)\n").check()
+    memory = run.snapshot()["memory"]
+    assert memory["rss"]["libc_live_bytes"] == pytest.approx(2000 * 10000, rel=0.4)
+    assert memory["rss"]["libc_free_bytes"] == 0
+    assert sum(memory["rss"][name + "_bytes"] for name in PARTS) == memory["rss_bytes"]
