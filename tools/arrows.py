@@ -16,7 +16,7 @@ LAYERS = [
     {"profile": "sampler names stacks sites live_blocks leaf_memo maps recorder contexts", "analysis": "growth survival verdict"},
     {"output": "log_folder log_file snapshot evidence snapshot_build table documents snapshot_json event_log elastic_bulk "
                "elastic_url elastic_http elastic_post dump"},
-    {"agent": "reports worker lifecycle"},
+    {"agent": "reports pressure worker lifecycle"},
     {"hooks": "hook_events hook_mmap hook_python hook_malloc hook_exit start"},
 ]
 
