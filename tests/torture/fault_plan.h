@@ -20,6 +20,7 @@ static bool fault_is_due(const char *kind)
 {
 	static const char *wanted;
 	static int left;
+	long hit;
 	static bool is_read; /* the first call comes from the constructor, which is alone */
 
 	if (!is_read) {
@@ -30,8 +31,12 @@ static bool fault_is_due(const char *kind)
 	if (wanted == NULL || strcmp(kind, wanted) != 0 ||
 	    __atomic_sub_fetch(&left, 1, __ATOMIC_RELAXED) != 0)
 		return false;
-	syscall(SYS_close,
-		syscall(SYS_openat, AT_FDCWD, getenv("TORTURE_HIT"), O_CREAT | O_WRONLY, 0600));
+	/* A forked child has the same count: whoever makes the file is the one that fails. */
+	hit = syscall(SYS_openat, AT_FDCWD, getenv("TORTURE_HIT"), O_CREAT | O_EXCL | O_WRONLY,
+		      0600);
+	if (hit < 0)
+		return false;
+	syscall(SYS_close, hit);
 	return true;
 }
 
