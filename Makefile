@@ -42,7 +42,7 @@ COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fsta
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
 
 .PHONY: build command check lint deps verify run test unit whole test-long single install uninstall clean quickstart help \
-	asan ubsan tsan truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
+	asan ubsan tsan torture truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
 	kibana-install
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -84,7 +84,7 @@ endif
 run: deps-run build  ## run SCRIPT under the profiler
 	@LD_PRELOAD="$(CURDIR)/trackleak.so$${LD_PRELOAD:+:$$LD_PRELOAD}" $(PYTHON) "$(SCRIPT)" $(ARGS)
 
-test: deps-test build unit whole  ## unit and whole tests, on every interpreter found
+test: deps-test build unit whole torture-short  ## unit and whole tests, on every interpreter found
 
 .PHONY: deps-run deps-test deps-lint
 deps-run deps-test deps-lint: deps-%:
@@ -125,6 +125,19 @@ whole: deps-test build $(VENV)/ready  ## the library under real interpreters (py
 
 test-long: deps-test build unit $(VENV)/ready  ## the same, in full length, on every interpreter
 	@TRACKLEAK_TEST_PYTHONS=all $(PYTEST) -n 2 --long
+
+# The agent with a fault plan in it: the Nth of its own calls to the system fails.
+build/torture/trackleak.so: trackleak.c tests/torture/fault_plan.h $(SOURCES) Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(AGENT_FLAGS) $(CFLAGS) -include tests/torture/fault_plan.h -o $@ trackleak.c $(LDFLAGS) $(AGENT_LIBS)
+
+torture: build/torture/trackleak.so  ## fail each of our own mmap, open, write, rename, pthread_create, clock: the host must not notice
+	@python3 tests/torture/run.py $(CURDIR)/$< $(PYTHON)
+
+.PHONY: torture-short
+torture-short: build/torture/trackleak.so
+	@python3 tests/torture/run.py $(CURDIR)/$< $(PYTHON) 2
 
 truth: deps-test build $(VENV)/ready  ## score the verdict on the programs of tests/corpus, on every interpreter found
 	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tests/corpus/score.py $(TRUTH_ARGS)

@@ -73,6 +73,7 @@
 
 /* agent: when things happen. */
 #include "src/agent/reports.c"
+#include "src/agent/pressure.c"
 #include "src/agent/worker.c"
 #include "src/agent/lifecycle.c"
 

@@ -17,7 +17,7 @@ LAYERS = [
     {"output": "log_folder log_file snapshot evidence snapshot_work snapshot_live snapshot_sites snapshot_stacks snapshot_build "
                "table documents snapshot_json event_log elastic_bulk elastic_url elastic_http elastic_notices elastic_queue "
                "elastic_post dump"},
-    {"agent": "reports worker lifecycle"},
+    {"agent": "reports pressure worker lifecycle"},
     {"hooks": "hook_events hook_mmap hook_python hook_malloc hook_exit start"},
 ]
 

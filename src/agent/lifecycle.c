@@ -8,6 +8,10 @@
  * top layer down, and released on both sides. The child starts empty. From CPython 3.12 on, os.fork
  * counts the threads of the parent right after the fork and warns if there are several, so the
  * parent's worker comes back a little later, at a safe point.
+ *
+ * A signal handler may fork while its thread is inside the agent, with a lock of ours held or half
+ * of an entry written. Then nothing is locked and nobody is stopped; the child makes the locks anew
+ * and is not profiled: what was interrupted goes on in it, in tables that must stay as they are.
  */
 #include "lifecycle.h"
 
@@ -50,8 +54,7 @@ static struct {
 	bool python_has_ended;
 	bool has_begun; /* no forked child, or one that has a worker of its own */
 	bool has_tried_exec;
-	bool is_over;  /* the last dump is written */
-	bool was_busy; /* of the forking thread */
+	bool is_over; /* the last dump is written */
 	pid_t pid;
 	uint64_t restart_at_ns; /* the worker is wanted from then on; 0: not wanted */
 } lifecycle;
@@ -95,7 +98,10 @@ static void lifecycle_summon(void)
 
 static void lifecycle_before_fork(void)
 {
-	lifecycle.was_busy = thread_self.busy;
+	if (TL_RARELY(thread_self.busy)) {
+		thread_self.forks_inside++;
+		return;
+	}
 	thread_self.busy = true;
 	if (lifecycle.restart_at_ns == 0 && worker_is_running() &&
 	    worker_stop(LIFECYCLE_FORK_WAIT_MS))
@@ -106,8 +112,19 @@ static void lifecycle_before_fork(void)
 	elastic_post_fork_prepare();
 }
 
+/* The fork was begun inside the agent, and the end of it is this. */
+static bool lifecycle_fork_was_inside(void)
+{
+	if (TL_MOSTLY(thread_self.forks_inside == 0))
+		return false;
+	thread_self.forks_inside--;
+	return true;
+}
+
 static void lifecycle_after_fork_in_parent(void)
 {
+	if (lifecycle_fork_was_inside())
+		return;
 	elastic_post_fork_parent();
 	event_log_fork_parent();
 	recorder_unlock_all();
@@ -119,27 +136,41 @@ static void lifecycle_after_fork_in_parent(void)
 			lifecycle_summon();
 		}
 	}
-	thread_self.busy = lifecycle.was_busy;
+	thread_self.busy = false;
+}
+
+/* The child is not profiled: its hooks pass everything through. */
+static void lifecycle_retire(void)
+{
+	TL_STORE(lifecycle.is_active, false);
+	TL_STORE(lifecycle.restart_at_ns, 0);
+	sampler_min_size = SIZE_MAX;
+	thread_self.is_summoned = false;
 }
 
 static void lifecycle_after_fork_in_child(void)
 {
-	elastic_post_fork_child();
+	recorder_renew_locks();
 	event_log_fork_child();
-	recorder_unlock_all();
 	worker_forget_in_child();
 	lifecycle.pid = getpid();
-	lifecycle.is_over = false;
-	if (!config.follow) {
-		lifecycle.is_active = false;
-		sampler_min_size = SIZE_MAX;
+	if (lifecycle_fork_was_inside()) {
+		elastic_post_renew_lock();
+		reports_renew_lock();
+		lifecycle_retire();
+		return;
 	}
+	elastic_post_fork_child();
+	lifecycle.is_over = false;
 	recorder_restart_in_child();
 	reports_restart_in_child();
 	lifecycle.has_tried_exec = false;
 	lifecycle.has_begun = false;
-	lifecycle_summon();
-	thread_self.busy = lifecycle.was_busy;
+	if (config.follow)
+		lifecycle_summon();
+	else
+		lifecycle_retire();
+	thread_self.busy = false;
 }
 
 /* quick_exit runs no destructors. */

@@ -52,6 +52,11 @@ TL_INTERNAL void reports_restart_in_child(void)
 	reports.frozen = NULL;
 	snapshot_live_reset_in_child();
 	contexts_reset_in_child();
+	reports_renew_lock();
+}
+
+TL_INTERNAL void reports_renew_lock(void)
+{
 	pthread_mutex_init(&reports.lock, NULL);
 }
 

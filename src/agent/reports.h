@@ -12,6 +12,7 @@
 
 TL_INTERNAL void reports_start(void);
 TL_INTERNAL void reports_restart_in_child(void);
+TL_INTERNAL void reports_renew_lock(void); /* see recorder_renew_locks */
 
 /* Writes a dump. A final one waits at most `wait_ms` for another that is under way, then gives up.
  * */

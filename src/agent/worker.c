@@ -7,6 +7,7 @@
 #include "../process/config.h"
 #include "../process/py_layout.h"
 #include "../profile/recorder.h"
+#include "pressure.h"
 #include "reports.h"
 
 #include <pthread.h>
@@ -55,8 +56,12 @@ static void worker_tick(void)
 		return;
 	if (worker.next_dump_ns == 0)
 		worker.next_dump_ns = now + interval_ns;
-	if (now < worker.next_dump_ns)
+	if (now < worker.next_dump_ns) {
+		if (pressure_has_risen())
+			reports_dump(false, 0);
 		return;
+	}
+	(void)pressure_has_risen(); /* if it has, this dump is the picture of it */
 	/* A machine that slept, or a disk that hung, does not bring a burst of dumps. */
 	worker.next_dump_ns += interval_ns * (1 + (now - worker.next_dump_ns) / interval_ns);
 	reports_dump(false, 0);

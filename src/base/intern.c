@@ -51,6 +51,11 @@ TL_INTERNAL void intern_unlock(struct intern *set)
 	pthread_mutex_unlock(&set->lock);
 }
 
+TL_INTERNAL void intern_renew_lock(struct intern *set)
+{
+	pthread_mutex_init(&set->lock, NULL);
+}
+
 TL_INTERNAL uint32_t intern_reserve(const struct intern *set, uint64_t key)
 {
 	if (set->used >= set->slots - set->slots / 8)

@@ -36,6 +36,8 @@ TL_INTERNAL uint32_t intern_find(const struct intern *set, uint64_t key);
  * intern_reserve: a number for a key that is not in the set, INTERN_NONE when full. */
 TL_INTERNAL void intern_lock(struct intern *set);
 TL_INTERNAL void intern_unlock(struct intern *set);
+/* In a forked child, where nobody else is running: whoever held it is gone. */
+TL_INTERNAL void intern_renew_lock(struct intern *set);
 TL_INTERNAL uint32_t intern_reserve(const struct intern *set, uint64_t key);
 TL_INTERNAL void intern_publish(struct intern *set, uint32_t number, uint64_t key);
 

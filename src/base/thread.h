@@ -37,6 +37,9 @@ struct thread {
 	 * worker again. */
 	bool is_summoned;
 
+	/* Forks under way that a signal handler began while this thread was inside the agent. */
+	uint8_t forks_inside;
+
 	uint32_t counted_left; /* counted allocations left before the next count sample */
 	uint32_t generation;   /* of the profile that the gaps belong to */
 	uint64_t random[2];

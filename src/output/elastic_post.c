@@ -510,6 +510,11 @@ TL_INTERNAL void elastic_post_fork_parent(void)
 	pthread_mutex_unlock(&elastic_post.lock);
 }
 
+TL_INTERNAL void elastic_post_renew_lock(void)
+{
+	pthread_mutex_init(&elastic_post.lock, NULL);
+}
+
 TL_INTERNAL void elastic_post_fork_child(void)
 {
 	pthread_condattr_t monotonic;
@@ -529,7 +534,7 @@ TL_INTERNAL void elastic_post_fork_child(void)
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&elastic_post.changed, &monotonic);
-	pthread_mutex_unlock(&elastic_post.lock);
+	elastic_post_renew_lock();
 }
 
 TL_INTERNAL struct elastic_counts elastic_post_counts(void)

@@ -44,6 +44,8 @@ TL_INTERNAL void elastic_post_fork_prepare(void);
 TL_INTERNAL void elastic_post_fork_parent(void);
 /* The child starts with an empty queue: what waits is its parent's to send. */
 TL_INTERNAL void elastic_post_fork_child(void);
+/* That alone: for a child that will not ship, forked with the lock in any state. */
+TL_INTERNAL void elastic_post_renew_lock(void);
 
 TL_INTERNAL struct elastic_counts elastic_post_counts(void);
 

@@ -121,5 +121,5 @@ TL_INTERNAL void event_log_fork_parent(void)
 
 TL_INTERNAL void event_log_fork_child(void)
 {
-	pthread_mutex_unlock(&event_log_lock);
+	pthread_mutex_init(&event_log_lock, NULL);
 }

@@ -25,7 +25,7 @@ TL_INTERNAL void event_log_free(const void *block, int64_t epoch_s);
 TL_INTERNAL void event_log_flush(void);
 
 /* Around fork: the parent's buffer is written before it, so that the child starts with an empty
- * one. */
+ * one. The child makes the lock anew, whoever held it. */
 TL_INTERNAL void event_log_fork_prepare(void);
 TL_INTERNAL void event_log_fork_parent(void);
 TL_INTERNAL void event_log_fork_child(void);

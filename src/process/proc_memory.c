@@ -60,6 +60,95 @@ TL_INTERNAL struct proc_memory proc_memory_read(void)
 	};
 }
 
+/* The files of a control group's memory, by version. */
+struct proc_cgroup_files {
+	const char *root, *used, *limit, *inactive;
+};
+
+static const struct proc_cgroup_files proc_cgroup_v1 = {
+	"/sys/fs/cgroup/memory", "/memory.usage_in_bytes", "/memory.limit_in_bytes",
+	"\ntotal_inactive_file "};
+static const struct proc_cgroup_files proc_cgroup_v2 = {"/sys/fs/cgroup", "/memory.current",
+							"/memory.max", "\ninactive_file "};
+
+static bool proc_cgroup_read(const struct proc_cgroup_files *files, const char *group,
+			     size_t length, const char *file, char *content, size_t capacity)
+{
+	char path[4096 + 128];
+	struct text text = text_over(path, sizeof(path));
+
+	text_put(&text, files->root);
+	text_put_bytes(&text, group, length);
+	text_put(&text, file);
+	return !text.cut && proc_read(text_terminate(&text), content, capacity);
+}
+
+static struct proc_limit proc_cgroup_limit(const struct proc_cgroup_files *files, const char *group,
+					   size_t length)
+{
+	struct proc_limit found = {0};
+	char content[8192];
+	uint64_t inactive;
+
+	/* v2 says "max" for none: no digits, 0. */
+	if (!proc_cgroup_read(files, group, length, files->limit, content, sizeof(content)))
+		return found;
+	found.limit_bytes = proc_parse_number(content);
+	if (!proc_cgroup_read(files, group, length, files->used, content, sizeof(content)))
+		return (struct proc_limit){0};
+	found.used_bytes = proc_parse_number(content);
+	if (proc_cgroup_read(files, group, length, "/memory.stat", content, sizeof(content))) {
+		inactive = proc_field_after(content, files->inactive);
+		found.used_bytes -= inactive < found.used_bytes ? inactive : found.used_bytes;
+	}
+	return found;
+}
+
+/* The group and all above it: each may have a limit. Inside a container the path may be the
+ * host's, of which only the root is there to be seen. */
+static struct proc_limit proc_cgroup_tightest(const struct proc_cgroup_files *files,
+					      const char *group, size_t length)
+{
+	struct proc_limit tightest = {0};
+
+	for (;;) {
+		if (length == 1)
+			length = 0; /* the root, "/" */
+
+		struct proc_limit found = proc_cgroup_limit(files, group, length);
+
+		if (found.limit_bytes != 0 &&
+		    (tightest.limit_bytes == 0 ||
+		     (double)found.used_bytes / (double)found.limit_bytes >
+			     (double)tightest.used_bytes / (double)tightest.limit_bytes))
+			tightest = found;
+		if (length == 0)
+			return tightest;
+		while (length > 0 && group[--length] != '/')
+			continue;
+	}
+}
+
+TL_INTERNAL struct proc_limit proc_memory_limit(void)
+{
+	const struct proc_cgroup_files *files = &proc_cgroup_v1;
+	char groups[8192];
+	const char *group;
+
+	if (!proc_read("/proc/self/cgroup", groups, sizeof(groups)))
+		return (struct proc_limit){0};
+	group = strstr(groups, ":memory:");
+	if (group != NULL) {
+		group += strlen(":memory:");
+	} else if (strncmp(groups, "0::", 3) == 0) {
+		files = &proc_cgroup_v2;
+		group = groups + 3;
+	} else {
+		return (struct proc_limit){0};
+	}
+	return proc_cgroup_tightest(files, group, strcspn(group, "\n"));
+}
+
 /* The n-th field of /proc/PID/stat, counted from 1 as in proc(5), n >= 3; the name before it may
  * hold anything. */
 static uint64_t proc_stat_field(const char *stat, int n)

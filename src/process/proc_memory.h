@@ -14,6 +14,15 @@ struct proc_memory {
 /* Zeros where /proc cannot be read. */
 TL_INTERNAL struct proc_memory proc_memory_read(void);
 
+struct proc_limit {
+	uint64_t used_bytes, limit_bytes;
+};
+
+/* Of the control groups (v2 or v1) that this process is in, the one that is closest to its memory
+ * limit. Used is what the kernel cannot drop at once: file pages that nobody touched lately are not
+ * in it. Zeros where there is no limit, or none that can be read. */
+TL_INTERNAL struct proc_limit proc_memory_limit(void);
+
 /* Epoch seconds at which the process was started (the same before and after exec). 0 when it cannot
  * be read. */
 TL_INTERNAL double proc_start_time(uint64_t pid);

@@ -184,3 +184,8 @@ TL_INTERNAL void leaf_memo_unlock_all(void)
 {
 	pthread_mutex_unlock(&leaf_lock);
 }
+
+TL_INTERNAL void leaf_memo_renew_locks(void)
+{
+	pthread_mutex_init(&leaf_lock, NULL);
+}

@@ -29,5 +29,6 @@ TL_INTERNAL void leaf_memo_freed(const void *block);
 
 TL_INTERNAL void leaf_memo_lock_all(void);
 TL_INTERNAL void leaf_memo_unlock_all(void);
+TL_INTERNAL void leaf_memo_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

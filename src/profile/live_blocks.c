@@ -425,3 +425,10 @@ TL_INTERNAL void live_blocks_unlock_all(void)
 	for (size_t i = live_shard_count; i-- > 0;)
 		pthread_mutex_unlock(&live_shards[i].lock);
 }
+
+TL_INTERNAL void live_blocks_renew_locks(void)
+{
+	for (size_t i = 0; i < live_shard_count; i++)
+		pthread_mutex_init(&live_shards[i].lock, NULL);
+	pthread_mutex_init(&live_spare_lock, NULL);
+}

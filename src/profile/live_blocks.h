@@ -79,5 +79,6 @@ TL_INTERNAL uint64_t live_blocks_thinned(void); /* how often a shard was thinned
 /* For fork: all shards at once, in order. */
 TL_INTERNAL void live_blocks_lock_all(void);
 TL_INTERNAL void live_blocks_unlock_all(void);
+TL_INTERNAL void live_blocks_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

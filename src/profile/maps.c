@@ -168,3 +168,8 @@ TL_INTERNAL void maps_unlock_all(void)
 {
 	pthread_mutex_unlock(&maps_lock);
 }
+
+TL_INTERNAL void maps_renew_locks(void)
+{
+	pthread_mutex_init(&maps_lock, NULL);
+}

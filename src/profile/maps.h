@@ -46,5 +46,6 @@ TL_INTERNAL uint64_t maps_lost(void);
 
 TL_INTERNAL void maps_lock_all(void);
 TL_INTERNAL void maps_unlock_all(void);
+TL_INTERNAL void maps_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

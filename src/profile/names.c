@@ -214,3 +214,9 @@ TL_INTERNAL void names_unlock_all(void)
 	intern_unlock(&names_texts);
 	intern_unlock(&names_functions);
 }
+
+TL_INTERNAL void names_renew_locks(void)
+{
+	intern_renew_lock(&names_functions);
+	intern_renew_lock(&names_texts);
+}

@@ -46,5 +46,6 @@ TL_INTERNAL uint64_t names_others(void);
 
 TL_INTERNAL void names_lock_all(void);
 TL_INTERNAL void names_unlock_all(void);
+TL_INTERNAL void names_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

@@ -74,6 +74,16 @@ TL_INTERNAL void recorder_unlock_all(void)
 	leaf_memo_unlock_all();
 }
 
+TL_INTERNAL void recorder_renew_locks(void)
+{
+	names_renew_locks();
+	stacks_renew_locks();
+	sites_renew_locks();
+	live_blocks_renew_locks();
+	maps_renew_locks();
+	leaf_memo_renew_locks();
+}
+
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno)
 {
 	if (thread->busy)

@@ -25,6 +25,8 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s);
 TL_INTERNAL void recorder_restart_in_child(void);
 TL_INTERNAL void recorder_lock_all(void); /* for fork: from the top layer down */
 TL_INTERNAL void recorder_unlock_all(void);
+/* In a forked child, where nobody else is running: makes every lock anew, whoever held it. */
+TL_INTERNAL void recorder_renew_locks(void);
 
 /* Sets busy and saves errno; false when this thread is busy already. */
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno);

@@ -317,3 +317,11 @@ TL_INTERNAL void sites_unlock_all(void)
 		pthread_mutex_unlock(&sites_locks[i]);
 	intern_unlock(&sites_known_lines);
 }
+
+TL_INTERNAL void sites_renew_locks(void)
+{
+	intern_renew_lock(&sites_known_lines);
+	for (size_t i = 0; i < SITES_LOCKS; i++)
+		pthread_mutex_init(&sites_locks[i], NULL);
+	pthread_mutex_init(&sites_process.lock, NULL);
+}

@@ -82,5 +82,6 @@ TL_INTERNAL uint64_t sites_refused(void);
 
 TL_INTERNAL void sites_lock_all(void);
 TL_INTERNAL void sites_unlock_all(void);
+TL_INTERNAL void sites_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

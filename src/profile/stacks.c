@@ -77,3 +77,8 @@ TL_INTERNAL void stacks_unlock_all(void)
 {
 	intern_unlock(&stacks_known);
 }
+
+TL_INTERNAL void stacks_renew_locks(void)
+{
+	intern_renew_lock(&stacks_known);
+}

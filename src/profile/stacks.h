@@ -29,5 +29,6 @@ TL_INTERNAL uint64_t stacks_refused(void);
 
 TL_INTERNAL void stacks_lock_all(void);
 TL_INTERNAL void stacks_unlock_all(void);
+TL_INTERNAL void stacks_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

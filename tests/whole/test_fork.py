@@ -232,3 +232,40 @@ def test_exhaustive_figures_survive_a_fork(one_python, allocations):
               "os.wait()\n")
     run = profile(one_python, script, env=allocations, settings=EXHAUSTIVE).check()
     assert run.dumps_of(run.pid)[-1].document("born")["live_bytes"] == 100000
+
+
+@pytest.mark.parametrize("events", [0, 1])
+def test_a_signal_handler_that_forks_while_the_agent_holds_a_lock(few_pythons, cc, events):
+    """fork_inside: the fork handler took the same lock again, and the program hung for ever."""
+    if few_pythons.wrapper:
+        pytest.skip("another libc than the compiler's")
+    script = r'''
+import ctypes
+library = ctypes.CDLL(None)
+kept = []
+library.fork_inside_begin()
+for i in range(2000):
+    kept.append(bytes(5000))
+    if len(kept) > 50: kept.clear()
+library.fork_inside_end()
+def after(): kept.extend(bytes(5000) for _ in range(100))
+after()
+'''
+    run = profile(few_pythons, script, settings={**SAMPLED, "MEMORY_PROFILER_EVENTS": events, "DUMP_INTERVAL": 1},
+                  env={"FORK_EVERY": 97}, preload_also=[cc("fork_inside.c", shared=True)], timeout=30).check()
+    forks, _, bad, *_ = run.stdout.split()
+    assert int(forks) > 20 and int(bad) == 0, run.stdout
+    assert {dump.pid for dump in run.dumps} == {run.pid}, "a child that was forked inside the agent is not profiled"
+    assert sum(d["counted"] for d in run.dump.functions if "after" in d["function"] or "genexpr" in d["function"]) >= 100
+
+
+def test_follow_0_leaves_a_child_alone_that_lives_on(one_python):
+    script = ("import os, time\n"
+              "if not os.fork():\n"
+              "\tfor _ in range(25): kept = [bytes(300) for _ in range(2000)]; time.sleep(0.1)\n"
+              "\tprint(open('/proc/self/status').read().split('Threads:')[1].split()[0])\n"
+              "\traise SystemExit\n"
+              "os.wait()\n")
+    run = profile(one_python, script, settings={"FOLLOW": 0, "DUMP_INTERVAL": 1}).check()
+    assert run.stdout.strip() == "1", "the child has a worker"
+    assert {dump.pid for dump in run.dumps} == {run.pid}
