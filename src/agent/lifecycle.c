@@ -133,6 +133,7 @@ static void lifecycle_after_fork_in_child(void)
 	if (!config.follow) {
 		lifecycle.is_active = false;
 		sampler_min_size = SIZE_MAX;
+		sampler_close();
 	}
 	recorder_restart_in_child();
 	reports_restart_in_child();
@@ -194,8 +195,12 @@ TL_INTERNAL void lifecycle_run(void)
 	TL_STORE(lifecycle.is_active, true);
 	sampler_start(config.sample_rate, config.sample_bytes, config.min_size, lifecycle_seed());
 	lifecycle.has_begun = true;
-	if (!worker_start())
+	if (!recorder_is_open())
+		sampler_close();
+	if (!worker_start()) {
+		sampler_open(); /* nobody else would, in time */
 		diag_say("no dumps but at the end: the system refused us a thread", NULL);
+	}
 }
 
 TL_INTERNAL bool lifecycle_is_active(void)
@@ -219,6 +224,11 @@ TL_INTERNAL void lifecycle_look(void)
 		reports_thaw();
 	else
 		reports_freeze();
+}
+
+TL_INTERNAL bool lifecycle_python_is_up(void)
+{
+	return TL_LOAD(lifecycle.python_is_up);
 }
 
 TL_INTERNAL bool lifecycle_wants_safe_point(void)

@@ -16,6 +16,7 @@
 
 #define WORKER_STACK_BYTES    ((size_t)256 * 1024)
 #define WORKER_TICK_NS        1000000000u
+#define WORKER_COARSE_NS      10000000u  /* a tick of the coarse clock, at most */
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
@@ -64,6 +65,9 @@ static uint64_t worker_next_tick_ns(void)
 	uint64_t tick = clock_precise_ns() +
 			(worker_is_searching() ? WORKER_SEARCH_TICK_NS : WORKER_TICK_NS);
 
+	/* Counting begins on time though no slow path notices. The coarse clock is the later one. */
+	if (!recorder_is_open() && recorder_opens_at_ns() + WORKER_COARSE_NS < tick)
+		return recorder_opens_at_ns() + WORKER_COARSE_NS;
 	return worker.next_dump_ns != 0 && worker.next_dump_ns < tick ? worker.next_dump_ns : tick;
 }
 
