@@ -25,6 +25,7 @@
 #include "../process/py_layout.h"
 #include "../process/real_malloc.h"
 #include "../profile/contexts.h"
+#include "../profile/governor.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
 #include "reports.h"
@@ -194,6 +195,7 @@ TL_INTERNAL void lifecycle_run(void)
 {
 	TL_STORE(lifecycle.is_active, true);
 	sampler_start(config.sample_rate, config.sample_bytes, config.min_size, lifecycle_seed());
+	governor_start(config.max_overhead);
 	lifecycle.has_begun = true;
 	if (!recorder_is_open())
 		sampler_close();

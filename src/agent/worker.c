@@ -6,6 +6,7 @@
 #include "../output/event_log.h"
 #include "../process/config.h"
 #include "../process/py_layout.h"
+#include "../profile/governor.h"
 #include "../profile/recorder.h"
 #include "reports.h"
 
@@ -44,6 +45,7 @@ static void worker_tick(void)
 	if (config.events)
 		event_log_flush();
 	reports_note_cpu(clock_thread_cpu_s());
+	governor_tick();
 	if (!recorder_is_open())
 		return;
 	reports_note();

@@ -5,6 +5,7 @@
 #include "../base/pages.h"
 #include "../process/config.h"
 #include "../process/py_frame.h"
+#include "governor.h"
 #include "leaf_memo.h"
 #include "names.h"
 #include "sampler.h"
@@ -51,6 +52,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	stacks_reset_in_child();
 	names_reset_in_child();
 	sampler_restart_in_child();
+	governor_restart_in_child();
 }
 
 TL_INTERNAL void recorder_lock_all(void)
@@ -268,7 +270,11 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 		sites_count(recorder_find_line(birth->layer, birth->caller), birth->size);
 		return;
 	}
+
+	uint64_t began_ns = governor_sample_begins();
+
 	recorder_sampled(thread, birth, is_counted);
+	governor_sample_ends(began_ns);
 }
 
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held)

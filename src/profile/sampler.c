@@ -192,6 +192,15 @@ TL_INTERNAL void sampler_raise(unsigned level)
 		TL_STORE(sampler_is_exhaustive, false);
 }
 
+TL_INTERNAL void sampler_lower(unsigned level)
+{
+	uint32_t expected = level;
+
+	if (level > 0)
+		__atomic_compare_exchange_n(&sampler.level, &expected, level - 1, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 TL_INTERNAL double sampler_bytes_now(void)
 {
 	return sampler_scaled(sampler.bytes, sampler_level());

@@ -66,6 +66,8 @@ TL_INTERNAL double sampler_probability(unsigned level, size_t size);
  * same). */
 TL_INTERNAL unsigned sampler_level(void);
 TL_INTERNAL void sampler_raise(unsigned level);
+/* The same downward. sampler_is_exhaustive does not come back: what was missed stays missed. */
+TL_INTERNAL void sampler_lower(unsigned level);
 /* T and N in force. */
 TL_INTERNAL double sampler_bytes_now(void);
 TL_INTERNAL double sampler_rate_now(void);

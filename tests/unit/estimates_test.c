@@ -1,4 +1,4 @@
-/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c output/evidence.c output/snapshot_build.c */
+/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c output/evidence.c output/snapshot_build.c */
 
 /* The estimates as statistics: whole profiles under many seeds, from the countdown to the snapshot, against the truth
  * that the program knows.
