@@ -11,6 +11,7 @@ V              ?= 0
 PYTEST_ARGS    ?=
 FUZZ_SECONDS   ?= 20
 TRUTH_ARGS     ?=
+BENCH_ARGS     ?=
 
 PYTHON  = $(shell tools/pick-python $(PYTHON_VERSION))
 CACHE  := $(HOME)/.cache/trackleak
@@ -41,7 +42,7 @@ COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fsta
 	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
 
-.PHONY: build command check lint deps verify run test unit whole test-long single install uninstall clean quickstart help \
+.PHONY: build command check lint deps verify run bench test unit whole test-long single install uninstall clean quickstart help \
 	asan ubsan tsan torture truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
 	kibana-install
 .DEFAULT_GOAL := build
@@ -183,6 +184,9 @@ format: $(VENV)/ready  ## put the C files into the project's form
 
 settings-table:  ## write the settings table of README.md anew
 	$(Q)python3 tools/settings_table.py
+
+bench: build  ## what profiling costs, as ratios to the plain run (BENCH_ARGS="--rounds 3"); some minutes
+	@CC="$(CC)" PYTHONDONTWRITEBYTECODE=1 python3 tools/bench.py --python $(PYTHON) $(BENCH_ARGS)
 
 single:  ## pour the agent into one C file, build/trackleak_single.c
 	$(Q)mkdir -p build

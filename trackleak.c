@@ -35,6 +35,7 @@
 
 /* profile: what we remember. Every table has a fixed size; recorder is the only writer. */
 #include "src/profile/sampler.c"
+#include "src/profile/governor.c"
 #include "src/profile/names.c"
 #include "src/profile/stacks.c"
 #include "src/profile/sites.c"

@@ -29,6 +29,7 @@
 #include "../process/py_layout.h"
 #include "../process/real_malloc.h"
 #include "../profile/contexts.h"
+#include "../profile/governor.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
 #include "reports.h"
@@ -145,6 +146,7 @@ static void lifecycle_retire(void)
 	TL_STORE(lifecycle.is_active, false);
 	TL_STORE(lifecycle.restart_at_ns, 0);
 	sampler_min_size = SIZE_MAX;
+	sampler_close();
 	thread_self.is_summoned = false;
 }
 
@@ -224,9 +226,14 @@ TL_INTERNAL void lifecycle_run(void)
 {
 	TL_STORE(lifecycle.is_active, true);
 	sampler_start(config.sample_rate, config.sample_bytes, config.min_size, lifecycle_seed());
+	governor_start(config.max_overhead);
 	lifecycle.has_begun = true;
-	if (!worker_start())
+	if (!recorder_is_open())
+		sampler_close();
+	if (!worker_start()) {
+		sampler_open(); /* nobody else would, in time */
 		diag_say("no dumps but at the end: the system refused us a thread", NULL);
+	}
 }
 
 TL_INTERNAL bool lifecycle_is_active(void)
@@ -250,6 +257,11 @@ TL_INTERNAL void lifecycle_look(void)
 		reports_thaw();
 	else
 		reports_freeze();
+}
+
+TL_INTERNAL bool lifecycle_python_is_up(void)
+{
+	return TL_LOAD(lifecycle.python_is_up);
 }
 
 TL_INTERNAL bool lifecycle_wants_safe_point(void)

@@ -6,6 +6,7 @@
 #include "../output/event_log.h"
 #include "../process/config.h"
 #include "../process/py_layout.h"
+#include "../profile/governor.h"
 #include "../profile/recorder.h"
 #include "pressure.h"
 #include "reports.h"
@@ -18,6 +19,7 @@
 #define WORKER_STACK_BYTES    ((size_t)256 * 1024)
 #define WORKER_TICK_NS        1000000000u
 #define WORKER_MOST_MISSES    20
+#define WORKER_COARSE_NS      10000000u  /* a tick of the coarse clock, at most */
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
@@ -47,6 +49,7 @@ static void worker_tick(void)
 	if (config.events)
 		event_log_flush();
 	reports_note_cpu(clock_thread_cpu_s());
+	governor_tick();
 	if (!recorder_is_open())
 		return;
 	reports_note();
@@ -72,6 +75,9 @@ static uint64_t worker_next_tick_ns(void)
 	uint64_t tick = clock_precise_ns() +
 			(worker_is_searching() ? WORKER_SEARCH_TICK_NS : WORKER_TICK_NS);
 
+	/* Counting begins on time though no slow path notices. The coarse clock is the later one. */
+	if (!recorder_is_open() && recorder_opens_at_ns() + WORKER_COARSE_NS < tick)
+		return recorder_opens_at_ns() + WORKER_COARSE_NS;
 	return worker.next_dump_ns != 0 && worker.next_dump_ns < tick ? worker.next_dump_ns : tick;
 }
 

@@ -112,6 +112,11 @@ static bool hook_events_remove(uintptr_t block)
 	return is_there;
 }
 
+TL_INTERNAL bool hook_events_are_on(void)
+{
+	return hook_events_blocks != NULL;
+}
+
 TL_INTERNAL void hook_events_born(const void *block, size_t size, enum live_layer layer,
 				  const void *caller)
 {

@@ -17,6 +17,7 @@
 TL_INTERNAL void hook_events_start(void);
 TL_INTERNAL void hook_events_reset_in_child(void);
 
+TL_INTERNAL bool hook_events_are_on(void);
 TL_INTERNAL void hook_events_born(const void *block, size_t size, enum live_layer layer,
 				  const void *caller);
 TL_INTERNAL void hook_events_died(const void *block);

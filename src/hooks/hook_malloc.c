@@ -60,8 +60,9 @@ static void hook_malloc_finish(struct thread *thread)
 		sampler_withhold(thread, 0);
 }
 
-static void hook_malloc_record(struct thread *thread, const void *block, size_t size,
-			       size_t charged, bool is_growth, bool is_byte_hit, const void *caller)
+static TL_COLD void hook_malloc_record(struct thread *thread, const void *block, size_t size,
+				       size_t charged, bool is_growth, bool is_byte_hit,
+				       const void *caller)
 {
 	int saved_errno;
 
@@ -87,10 +88,28 @@ static void hook_malloc_record(struct thread *thread, const void *block, size_t 
 	recorder_leave(thread, saved_errno);
 }
 
+/* Most allocations of MIN_SIZE or more are to be counted and nothing else: a straight way for
+ * them. False: it did nothing, and the long way is to be gone. */
+static bool hook_malloc_only_counts(struct thread *thread, size_t size)
+{
+	bool is_done;
+
+	if (thread->is_watching_libc || thread->is_probing_python || thread->is_summoned ||
+	    hook_events_are_on() || !lifecycle_python_is_up() || !hook_python_is_well())
+		return false;
+	thread->busy = true;
+	is_done = recorder_only_counts(thread, size);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	thread->busy = false;
+	return is_done;
+}
+
 /* The end of every slow allocation. */
 static void *hook_malloc_done(struct thread *thread, void *block, size_t size, bool is_byte_hit,
 			      const void *caller)
 {
+	if (block != NULL && !is_byte_hit && hook_malloc_only_counts(thread, size))
+		return block;
 	if (block == NULL)
 		sampler_pass(thread);
 	else
@@ -99,7 +118,7 @@ static void *hook_malloc_done(struct thread *thread, void *block, size_t size, b
 	return block;
 }
 
-static TL_COLD void *hook_malloc_slow(size_t size, const void *caller)
+static TL_APART void *hook_malloc_slow(size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -109,7 +128,7 @@ static TL_COLD void *hook_malloc_slow(size_t size, const void *caller)
 	return hook_malloc_done(thread, real_malloc(size), size, is_byte_hit, caller);
 }
 
-static TL_COLD void *hook_calloc_slow(size_t count, size_t size, size_t bytes, const void *caller)
+static TL_APART void *hook_calloc_slow(size_t count, size_t size, size_t bytes, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -248,7 +267,7 @@ static inline bool hook_charge(size_t size)
 	int64_t left = (int64_t)((uint64_t)thread_self.countdown - size);
 
 	thread_self.countdown = left;
-	return TL_RARELY(left < 0 || size >= sampler_min_size);
+	return TL_RARELY(left < 0 || size >= sampler_slow_size);
 }
 
 TL_EXPORT void *malloc(size_t size)

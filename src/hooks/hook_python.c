@@ -267,7 +267,7 @@ static inline bool hook_python_charge(size_t size)
 	int64_t left = thread_self.countdown - (int64_t)size;
 
 	thread_self.countdown = left;
-	return TL_RARELY(left < 0 || size >= sampler_min_size);
+	return TL_RARELY(left < 0 || size >= sampler_slow_size);
 }
 
 /* size - 1 < limit: a request of nothing becomes one of one byte further down, and goes to libc. */
@@ -456,4 +456,11 @@ TL_INTERNAL void hook_python_heal(void)
 		hook_python_install_again();
 	}
 	thread->is_probing_python = true;
+}
+
+TL_INTERNAL bool hook_python_is_well(void)
+{
+	if (TL_RARELY(!hook_is_installed))
+		return hook_was_tried && (config.python || !lifecycle_wants_safe_point());
+	return TL_LOAD(hook_was_initialized) && TL_LOAD(hook_was_entered);
 }

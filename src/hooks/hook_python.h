@@ -20,5 +20,7 @@ TL_INTERNAL void hook_python_install(void);
  * CPython's own allocators back; installs again where that is so. Costs two loads when all is well.
  * */
 TL_INTERNAL void hook_python_heal(void);
+/* True while it has nothing to do, as long as the interpreter stays up. */
+TL_INTERNAL bool hook_python_is_well(void);
 
 #endif

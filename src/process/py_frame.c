@@ -132,6 +132,37 @@ static const char *py_frame_bytecode(const char *frame, const char *code)
 	return py_frame_pointer_at(copies, 8 + 8 * index);
 }
 
+/* Reads one record. */
+enum py_frame_record { PY_FRAME_COMPLETE, PY_FRAME_SKIPPED, PY_FRAME_BROKEN };
+
+static inline enum py_frame_record py_frame_read_record(const char *frame, struct py_frame *found)
+{
+	uint8_t owner = (uint8_t)frame[py_layout.frame_owner];
+	const char *code, *bytecode, *instruction;
+	int64_t offset;
+
+	if (owner >= PY_FRAME_OWNER_NOT_PYTHON)
+		return PY_FRAME_SKIPPED;
+	code = py_frame_pointer_at(frame, py_layout.frame_code);
+	code = (const char *)((uintptr_t)code & ~(uintptr_t)PY_FRAME_TAG_BITS);
+	if (!py_frame_is_code(code))
+		return PY_FRAME_BROKEN;
+	bytecode = py_frame_bytecode(frame, code);
+	if (!bytecode)
+		return PY_FRAME_BROKEN;
+	instruction = py_frame_pointer_at(frame, py_layout.frame_instruction);
+	offset = (int64_t)((uintptr_t)instruction - (uintptr_t)bytecode);
+
+	/* As CPython has it, a function whose arguments and cells are still being set up is not
+	 * there yet. */
+	if (owner != PY_FRAME_OWNER_GENERATOR &&
+	    offset < 2 * (int64_t)py_frame_int_at(code, py_layout.code_first_traceable))
+		return PY_FRAME_SKIPPED;
+	found->code = code;
+	found->instruction = offset < 0 || offset > INT32_MAX ? -1 : (int32_t)offset;
+	return PY_FRAME_COMPLETE;
+}
+
 static size_t py_frame_walk_records(const char *frame, struct py_frame *frames, size_t limit,
 				    bool *is_deeper)
 {
@@ -141,58 +172,56 @@ static size_t py_frame_walk_records(const char *frame, struct py_frame *frames, 
 	size_t depth = 0;
 
 	for (; frame; frame = py_frame_pointer_at(frame, py_layout.frame_previous)) {
-		uint8_t owner = (uint8_t)frame[py_layout.frame_owner];
-		const char *code, *bytecode, *instruction;
-		int64_t offset;
+		struct py_frame found;
+		enum py_frame_record kind = py_frame_read_record(frame, &found);
 
-		if (owner >= PY_FRAME_OWNER_NOT_PYTHON) {
-			if (!skips_left--)
-				return 0;
-			continue;
-		}
-		code = py_frame_pointer_at(frame, py_layout.frame_code);
-		code = (const char *)((uintptr_t)code & ~(uintptr_t)PY_FRAME_TAG_BITS);
-		if (!py_frame_is_code(code))
+		if (kind == PY_FRAME_BROKEN || (kind == PY_FRAME_SKIPPED && !skips_left--))
 			return 0;
-		bytecode = py_frame_bytecode(frame, code);
-		if (!bytecode)
-			return 0;
-		instruction = py_frame_pointer_at(frame, py_layout.frame_instruction);
-		offset = (int64_t)((uintptr_t)instruction - (uintptr_t)bytecode);
-
-		/* As CPython has it, a function whose arguments and cells are still being set up is
-		 * not there yet. */
-		if (owner != PY_FRAME_OWNER_GENERATOR &&
-		    offset < 2 * (int64_t)py_frame_int_at(code, py_layout.code_first_traceable)) {
-			if (!skips_left--)
-				return 0;
+		if (kind == PY_FRAME_SKIPPED)
 			continue;
-		}
 		if (depth == limit) {
 			*is_deeper = true;
 			break;
 		}
-		frames[depth].code = code;
-		frames[depth++].instruction =
-			offset < 0 || offset > INT32_MAX ? -1 : (int32_t)offset;
+		frames[depth++] = found;
 	}
 	return depth;
+}
+
+/* Where the walk begins; NULL: nowhere. */
+static inline const char *py_frame_first(const void *thread_state)
+{
+	const char *frame;
+
+	if (!thread_state)
+		return NULL;
+	frame = py_frame_pointer_at(thread_state, py_layout.thread_frame);
+	if (frame && py_layout.line_table == PY_LINES_LOCATIONS && py_layout.cframe_current >= 0)
+		frame = py_frame_pointer_at(frame, py_layout.cframe_current);
+	return frame;
 }
 
 TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *frames, size_t limit,
 				 bool *is_deeper)
 {
-	const char *frame;
+	const char *frame = py_frame_first(thread_state);
 
 	*is_deeper = false;
-	if (!thread_state)
-		return 0;
-	frame = py_frame_pointer_at(thread_state, py_layout.thread_frame);
 	if (py_layout.line_table != PY_LINES_LOCATIONS)
 		return py_frame_walk_objects(frame, frames, limit, is_deeper);
-	if (frame && py_layout.cframe_current >= 0)
-		frame = py_frame_pointer_at(frame, py_layout.cframe_current);
 	return py_frame_walk_records(frame, frames, limit, is_deeper);
+}
+
+TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *leaf)
+{
+	const char *frame = py_frame_first(thread_state);
+	bool is_deeper;
+
+	/* Nearly always the first record is the one. */
+	if (frame && py_layout.line_table == PY_LINES_LOCATIONS &&
+	    TL_MOSTLY(py_frame_read_record(frame, leaf) == PY_FRAME_COMPLETE))
+		return true;
+	return py_frame_walk(thread_state, leaf, 1, &is_deeper) == 1;
 }
 
 /* ---- Lines ---- */

@@ -34,6 +34,9 @@ TL_INTERNAL bool py_frame_thread_is_attached(void);
 TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *frames, size_t limit,
 				 bool *is_deeper);
 
+/* The innermost one alone. */
+TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame);
+
 /* The line being executed; 0 where the code has none there. Linear in the size of the line table.
  * */
 TL_INTERNAL int32_t py_frame_line(const struct py_frame *frame);

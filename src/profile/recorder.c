@@ -5,6 +5,7 @@
 #include "../base/pages.h"
 #include "../process/config.h"
 #include "../process/py_frame.h"
+#include "governor.h"
 #include "leaf_memo.h"
 #include "names.h"
 #include "sampler.h"
@@ -51,6 +52,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	stacks_reset_in_child();
 	names_reset_in_child();
 	sampler_restart_in_child();
+	governor_restart_in_child();
 }
 
 TL_INTERNAL void recorder_lock_all(void)
@@ -116,7 +118,13 @@ TL_INTERNAL bool recorder_is_open(void)
 	if (clock_coarse_ns() < recorder.open_ns)
 		return false;
 	TL_STORE(recorder.is_open, true);
+	sampler_open();
 	return true;
+}
+
+TL_INTERNAL uint64_t recorder_opens_at_ns(void)
+{
+	return recorder.open_ns;
 }
 
 TL_INTERNAL double recorder_elapsed_s(void)
@@ -159,10 +167,9 @@ TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *calle
 {
 	void *state = py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
 	struct py_frame frame;
-	bool is_deeper;
 	uint32_t line;
 
-	if (py_frame_walk(state, &frame, 1, &is_deeper) == 0)
+	if (!py_frame_leaf(state, &frame))
 		return sites_line(names_function_of_address((uintptr_t)caller), 0);
 	if (TL_MOSTLY(leaf_memo_find(&frame, &line)))
 		return line;
@@ -196,6 +203,20 @@ static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, 
 	}
 	place.line = sites_line(function, line);
 	return place;
+}
+
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size)
+{
+	struct py_frame frame;
+	uint32_t line;
+
+	/* No thread state, or not of an initialised interpreter: more than counting may be due. */
+	if (size < sampler_min_size || !TL_LOAD(recorder.is_open) ||
+	    !py_frame_leaf(py_frame_thread_state(PY_HOOK_LIBC), &frame) ||
+	    !leaf_memo_find(&frame, &line) || !sampler_only_counts(thread))
+		return false;
+	sites_count(line, size);
+	return true;
 }
 
 static struct site_sample recorder_sample(const struct live_block *block)
@@ -259,8 +280,13 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 		sites_count(recorder_find_line(birth->layer, birth->caller), birth->size);
 		return;
 	}
+
+	uint64_t began_ns = governor_sample_begins();
+
 	recorder_sampled(thread, birth, is_counted);
+	governor_sample_ends(began_ns);
 }
+
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held)
 {
 	leaf_memo_freed(block);

@@ -47,6 +47,9 @@ struct recorder_birth {
 	bool is_growth;
 	bool is_byte_hit; /* the charge ended a byte gap: the hook has asked sampler_byte_hit */
 };
+/* The short way of recorder_born for a block of libc's that is no sample and whose line this thread
+ * has just met: counts it. False: it did nothing. Needs no saved errno. */
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size);
 TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth);
 
 /* Takes a block's samples out before its address can be handed out again. Returns how many. */
@@ -72,6 +75,8 @@ TL_INTERNAL void recorder_unmapped(const struct map *pieces, size_t count);
  * has begun. */
 TL_INTERNAL uint32_t recorder_now(void);
 TL_INTERNAL bool recorder_is_open(void);
+/* When it begins, as clock_coarse_ns counts. */
+TL_INTERNAL uint64_t recorder_opens_at_ns(void);
 /* Seconds since counting began; 0 before. */
 TL_INTERNAL double recorder_elapsed_s(void);
 TL_INTERNAL struct recorder_losses recorder_losses(void);

@@ -4,6 +4,7 @@
 #include "../base/random.h"
 
 TL_INTERNAL size_t sampler_min_size = SIZE_MAX;
+TL_INTERNAL size_t sampler_slow_size = SIZE_MAX;
 TL_INTERNAL bool sampler_is_exhaustive;
 
 static struct {
@@ -23,12 +24,24 @@ TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint
 	sampler.seed = seed;
 	sampler.generation = 1;
 	sampler_min_size = min_size;
+	sampler_slow_size = min_size;
 	sampler_is_exhaustive = sample_rate == 1 && min_size == 1;
+}
+
+TL_INTERNAL void sampler_close(void)
+{
+	TL_STORE(sampler_slow_size, SIZE_MAX);
+}
+
+TL_INTERNAL void sampler_open(void)
+{
+	TL_STORE(sampler_slow_size, sampler_min_size);
 }
 
 TL_INTERNAL void sampler_before_fork(void)
 {
 	sampler.forks++;
+	sampler_open(); /* for a while neither side has a worker that would */
 }
 
 TL_INTERNAL void sampler_restart_in_child(void)
@@ -124,6 +137,14 @@ TL_INTERNAL void sampler_pass(struct thread *thread)
 		sampler_withhold(thread, allowance > 0 ? allowance : 0);
 }
 
+TL_INTERNAL bool sampler_only_counts(struct thread *thread)
+{
+	if (thread->counted_left <= 1 || thread->level != sampler_level())
+		return false;
+	thread->counted_left--;
+	return true;
+}
+
 TL_INTERNAL bool sampler_count_hit(struct thread *thread)
 {
 	if (--thread->counted_left > 0)
@@ -169,6 +190,15 @@ TL_INTERNAL void sampler_raise(unsigned level)
 	if (__atomic_compare_exchange_n(&sampler.level, &expected, level + 1, false,
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		TL_STORE(sampler_is_exhaustive, false);
+}
+
+TL_INTERNAL void sampler_lower(unsigned level)
+{
+	uint32_t expected = level;
+
+	if (level > 0)
+		__atomic_compare_exchange_n(&sampler.level, &expected, level - 1, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 TL_INTERNAL double sampler_bytes_now(void)

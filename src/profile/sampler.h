@@ -16,15 +16,20 @@
 
 #define SAMPLER_LEVELS 40 /* T can grow by 2^40, far beyond any heap */
 
-/* Allocations of this size or more take the slow path to be counted. SIZE_MAX while the agent is
- * dormant. */
+/* Allocations of this size or more are counted. SIZE_MAX while the agent is dormant. */
 TL_DATA size_t sampler_min_size;
+/* Those of this size or more take the slow path for it: min_size, or SIZE_MAX while nothing is
+ * counted yet. */
+TL_DATA size_t sampler_slow_size;
 /* Every allocation is a sample with p = 1 (N = 1, min_size = 1, level 0 so far). */
 TL_DATA bool sampler_is_exhaustive;
 
 /* N >= 1, T >= 1, from the settings. `seed`: equal seeds repeat a run's chance. */
 TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
 			       uint64_t seed);
+/* Nothing is counted until somebody opens; that must not depend on a slow path being taken. */
+TL_INTERNAL void sampler_close(void);
+TL_INTERNAL void sampler_open(void);
 /* In the parent, before each fork, and in the child: new gaps, from a stream of its own. */
 TL_INTERNAL void sampler_before_fork(void);
 TL_INTERNAL void sampler_restart_in_child(void);
@@ -45,6 +50,9 @@ TL_INTERNAL bool sampler_byte_hit(struct thread *thread);
 /* What was charged is no allocation that could be sampled: it failed, or it was made inside the
  * agent. Draws the gap anew: gaps are memoryless, so that favours nobody. */
 TL_INTERNAL void sampler_pass(struct thread *thread);
+/* Can the allocation in hand, of min_size or more and without a byte hit, be passed by the count
+ * tier as well, with the thread's gaps as they are? Takes one from the gap if so. */
+TL_INTERNAL bool sampler_only_counts(struct thread *thread);
 /* Is this allocation of min_size or more, one of the 1 in N? Draws the next gap if so. */
 TL_INTERNAL bool sampler_count_hit(struct thread *thread);
 /* A byte hit by a realloc's whole size is kept for the part that it grew with this chance, so that
@@ -58,6 +66,8 @@ TL_INTERNAL double sampler_probability(unsigned level, size_t size);
  * same). */
 TL_INTERNAL unsigned sampler_level(void);
 TL_INTERNAL void sampler_raise(unsigned level);
+/* The same downward. sampler_is_exhaustive does not come back: what was missed stays missed. */
+TL_INTERNAL void sampler_lower(unsigned level);
 /* T and N in force. */
 TL_INTERNAL double sampler_bytes_now(void);
 TL_INTERNAL double sampler_rate_now(void);

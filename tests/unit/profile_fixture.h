@@ -67,6 +67,13 @@ TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *fram
 	return depth;
 }
 
+TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame)
+{
+	bool is_deeper;
+
+	return py_frame_walk(thread_state, frame, 1, &is_deeper) == 1;
+}
+
 TL_INTERNAL int32_t py_frame_first_line(const struct py_frame *frame)
 {
 	return fake_of(frame)->first_line;

@@ -214,6 +214,27 @@ static void a_ring_of_entries_from_c_does_not_hang(void **state)
 	assert_int_equal(walk(found, FRAMES, &is_deeper), 0);
 }
 
+static void the_leaf_is_where_a_walk_begins(void **state)
+{
+	struct py_frame leaf, found[1];
+	bool is_deeper;
+
+	(void)state;
+	for (int is_skipped = 0; is_skipped < 2; is_skipped++) {
+		frames[0][70] = (char)(is_skipped * 3); /* an entry from C */
+		assert_true(py_frame_leaf(thread_state, &leaf));
+		assert_int_equal(walk(found, 1, &is_deeper), 1);
+		assert_ptr_equal(leaf.code, codes[is_skipped]);
+		assert_ptr_equal(leaf.code, found[0].code);
+		assert_int_equal(leaf.instruction, found[0].instruction);
+	}
+	put_pointer(frames[1], 0, NULL);
+	assert_false(py_frame_leaf(thread_state, &leaf));
+	put_pointer(cframe, 0, NULL);
+	assert_false(py_frame_leaf(thread_state, &leaf));
+	assert_false(py_frame_leaf(NULL, &leaf));
+}
+
 static void no_thread_state_or_no_frame_is_an_empty_stack(void **state)
 {
 	struct py_frame found[1];
@@ -580,6 +601,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_walk_gives_the_frames_from_the_innermost),
 		TEST(a_walk_stops_at_its_limit_and_says_so),
+		TEST(the_leaf_is_where_a_walk_begins),
 		TEST(entries_from_c_and_frames_that_have_not_begun_are_no_python_functions),
 		TEST(a_generator_that_has_not_begun_is_there_and_on_its_first_line),
 		TEST(what_is_no_code_object_makes_the_stack_empty),

@@ -1,7 +1,8 @@
-/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c */
+/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c */
 #include "profile/recorder.h"
 
 #include "base/clock.h"
+#include "profile/leaf_memo.h"
 #include "profile/names.h"
 #include "profile/sites.h"
 #include "profile/stacks.h"
@@ -117,6 +118,35 @@ static void a_birth_is_charged_to_the_line_and_the_stack_that_made_it(void **sta
 	assert_string_equal(names_text(names_function(outer.function)->name), "<module>");
 	assert_int_equal(outer.line, 5);
 	assert_int_equal(outer.caller, STACKS_ROOT);
+}
+
+static void the_short_way_counts_a_line_that_was_met_and_nothing_else(void **state)
+{
+	(void)state;
+	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
+	thread_self = (struct thread){0};
+	sampler_prepare(&thread_self, 0);
+	leaf_memo_set_sound(true);
+
+	assert_false(recorder_only_counts(&thread_self, 700)); /* not met yet */
+	born(0x1000, 700);
+	assert_true(recorder_only_counts(&thread_self, 800));
+	assert_false(recorder_only_counts(&thread_self, 499));
+	thread_self.counted_left = 1; /* this one is a sample */
+	assert_false(recorder_only_counts(&thread_self, 900));
+	assert_int_equal(thread_self.counted_left, 1);
+	thread_self.counted_left = 100;
+	fake_depth = 0;
+	assert_false(recorder_only_counts(&thread_self, 900));
+	fake_push(&main_function, 4);
+	fake_push(&make, 2);
+	sampler_raise(sampler_level());
+	assert_false(recorder_only_counts(&thread_self, 900));
+
+	leaf_memo_set_sound(false);
+	assert_int_equal(figures_of(12).counted, 2);
+	assert_int_equal(figures_of(12).counted_bytes, 1500);
+	assert_int_equal(figures_of(12).samples, 0);
 }
 
 static void without_a_python_frame_the_caller_is_blamed(void **state)
@@ -489,6 +519,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_birth_is_charged_to_the_line_and_the_stack_that_made_it,
+				       exhaustive),
+		cmocka_unit_test_setup(the_short_way_counts_a_line_that_was_met_and_nothing_else,
 				       exhaustive),
 		cmocka_unit_test_setup(without_a_python_frame_the_caller_is_blamed, exhaustive),
 		cmocka_unit_test_setup(a_deep_stack_keeps_its_innermost_frames, exhaustive),

@@ -58,6 +58,20 @@ static void nothing_is_counted_before_the_start(void **state)
 	assert_int_equal(sampler_min_size, SIZE_MAX);
 }
 
+static void while_closed_no_size_is_slow_and_a_fork_opens(void **state)
+{
+	(void)state;
+	assert_int_equal(sampler_slow_size, 500);
+	sampler_close();
+	assert_int_equal(sampler_slow_size, SIZE_MAX);
+	assert_int_equal(sampler_min_size, 500);
+	sampler_open();
+	assert_int_equal(sampler_slow_size, 500);
+	sampler_close();
+	sampler_before_fork();
+	assert_int_equal(sampler_slow_size, 500);
+}
+
 static void the_chance_of_a_size_is_that_of_both_tiers_together(void **state)
 {
 	double bytes = math_one_minus_exp(1000 / 131072.0);
@@ -342,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup(every_size_is_sampled_as_often_as_its_chance_says, defaults),
 		cmocka_unit_test_setup(sizes_that_take_turns_do_not_change_each_others_chance,
 				       defaults),
+		cmocka_unit_test_setup(while_closed_no_size_is_slow_and_a_fork_opens, defaults),
 		cmocka_unit_test_setup(hits_in_a_row_are_independent, defaults),
 		cmocka_unit_test_setup(exhaustive_means_every_allocation_until_the_level_rises,
 				       defaults),

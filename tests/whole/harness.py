@@ -27,7 +27,7 @@ TARGETS = ROOT / "tests" / "targets"
 LIBRARY = Path(os.environ.get("TRACKLEAK_LIBRARY") or ROOT / "trackleak.so").resolve()
 MIB = 1024.0 * 1024.0
 EXHAUSTIVE = {"SAMPLE_RATE": 1, "MIN_SIZE": 1}
-SAMPLED = {"SAMPLE_RATE": 1, "SAMPLE_BYTES": 1 << 40}  # every block of MIN_SIZE or more and no smaller one: no chance
+SAMPLED = {"SAMPLE_RATE": 1, "SAMPLE_BYTES": 1 << 40, "MAX_OVERHEAD": 0}  # every block of MIN_SIZE or more and no smaller one: no chance
 
 # Chance is repeated, so that what fails fails again; tests of chance itself set seeds of their own.
 DEFAULTS = {"STARTUP_DELAY": 0, "DUMP_INTERVAL": 0, "QUIET": 1, "TOP": 1000, "SEED": 1}
