@@ -41,6 +41,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LIFECYCLE_FORK_WAIT_MS 100
@@ -52,6 +53,7 @@
 static struct {
 	bool is_active;
 	bool python_is_up; /* Py_IsInitialized when we last looked */
+	int freezing;      /* threads that are taking the last figures, or about to; atomic */
 	bool python_has_ended;
 	bool has_begun; /* no forked child, or one that has a worker of its own */
 	bool has_tried_exec;
@@ -155,6 +157,7 @@ static void lifecycle_after_fork_in_child(void)
 	recorder_renew_locks();
 	event_log_fork_child();
 	worker_forget_in_child();
+	lifecycle.freezing = 0;
 	lifecycle.pid = getpid();
 	if (lifecycle_fork_was_inside()) {
 		elastic_post_renew_lock();
@@ -241,6 +244,14 @@ TL_INTERNAL bool lifecycle_is_active(void)
 	return TL_LOAD(lifecycle.is_active);
 }
 
+/* Another thread is taking the last figures: what this one is about to change must wait for that, a
+ * second at most. */
+static TL_COLD void lifecycle_await_freeze(void)
+{
+	for (int ms = 0; ms < 1000 && TL_LOAD(lifecycle.freezing) > 0; ms++)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 TL_INTERNAL void lifecycle_look(void)
 {
 	if (py_layout.is_initialized == NULL)
@@ -248,15 +259,25 @@ TL_INTERNAL void lifecycle_look(void)
 
 	bool is_up = py_layout.is_initialized() != 0, was_up = TL_LOAD(lifecycle.python_is_up);
 
-	if (TL_MOSTLY(is_up == was_up) ||
-	    !__atomic_compare_exchange_n(&lifecycle.python_is_up, &was_up, is_up, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	if (TL_MOSTLY(is_up == was_up)) {
+		if (TL_RARELY(TL_LOAD(lifecycle.freezing) > 0))
+			lifecycle_await_freeze();
 		return;
-	TL_STORE(lifecycle.python_has_ended, !is_up);
-	if (is_up)
-		reports_thaw();
-	else
-		reports_freeze();
+	}
+	/* Raised before the change can be seen, so that whoever sees the one sees the other. */
+	__atomic_fetch_add(&lifecycle.freezing, 1, __ATOMIC_ACQ_REL);
+	if (__atomic_compare_exchange_n(&lifecycle.python_is_up, &was_up, is_up, false,
+					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		TL_STORE(lifecycle.python_has_ended, !is_up);
+		if (is_up)
+			reports_thaw();
+		else
+			reports_freeze();
+		__atomic_fetch_sub(&lifecycle.freezing, 1, __ATOMIC_ACQ_REL);
+	} else {
+		__atomic_fetch_sub(&lifecycle.freezing, 1, __ATOMIC_ACQ_REL);
+		lifecycle_await_freeze();
+	}
 }
 
 TL_INTERNAL bool lifecycle_python_is_up(void)

@@ -80,7 +80,7 @@ def test_killed_at_any_moment_the_last_periodic_dump_is_whole(one_python):
 
 
 def test_a_ctrl_c_reaches_the_program_and_its_message_is_its_own(one_python):
-    run = start(one_python, FILL + "print('ready', flush=True)\ntime.sleep(30)\n")
+    run = start(one_python, FILL + "print('ready', flush=True)\ntime.sleep(30)\n", settings=SAMPLED)
     assert run.process.stdout.readline() == "ready\n"
     os.kill(run.pid, signal.SIGINT)
     run.finish().check(-signal.SIGINT)
