@@ -41,7 +41,6 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LIFECYCLE_FORK_WAIT_MS 100
@@ -248,8 +247,10 @@ TL_INTERNAL bool lifecycle_is_active(void)
  * second at most. */
 static TL_COLD void lifecycle_await_freeze(void)
 {
-	for (int ms = 0; ms < 1000 && TL_LOAD(lifecycle.freezing) > 0; ms++)
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	uint64_t until_ns = clock_precise_ns() + 1000000000u;
+
+	while (TL_LOAD(lifecycle.freezing) > 0 && clock_precise_ns() < until_ns)
+		reports_await(1000);
 }
 
 TL_INTERNAL void lifecycle_look(void)

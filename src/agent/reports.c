@@ -151,6 +151,12 @@ TL_INTERNAL void reports_freeze(void)
 	pthread_mutex_unlock(&reports.lock);
 }
 
+TL_INTERNAL void reports_await(unsigned wait_ms)
+{
+	if (reports_lock_within(wait_ms))
+		pthread_mutex_unlock(&reports.lock);
+}
+
 TL_INTERNAL void reports_thaw(void)
 {
 	if (!reports_lock_within(1000))

@@ -24,6 +24,8 @@ TL_INTERNAL void reports_note(void);
 /* Keeps the figures of this moment for the next dump; forgets them. */
 TL_INTERNAL void reports_freeze(void);
 TL_INTERNAL void reports_thaw(void);
+/* Returns when no figures are being taken, after `wait_ms` at the latest. */
+TL_INTERNAL void reports_await(unsigned wait_ms);
 
 /* The worker's CPU seconds so far, for the report of our own cost. */
 TL_INTERNAL void reports_note_cpu(double cpu_s);
