@@ -40,7 +40,7 @@
 #include "src/profile/stacks.c"
 #include "src/profile/sites.c"
 #include "src/profile/live_blocks.c"
-#include "src/profile/leaf_memo.c"
+#include "src/profile/frame_memo.c"
 #include "src/profile/maps.c"
 #include "src/profile/recorder.c"
 #include "src/profile/contexts.c"

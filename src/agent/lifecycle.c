@@ -281,9 +281,9 @@ TL_INTERNAL void lifecycle_look(void)
 	}
 }
 
-TL_INTERNAL bool lifecycle_python_is_up(void)
+TL_INTERNAL bool lifecycle_is_steady(void)
 {
-	return TL_LOAD(lifecycle.python_is_up);
+	return py_layout.is_initialized == NULL || TL_LOAD(lifecycle.python_is_up);
 }
 
 TL_INTERNAL bool lifecycle_wants_safe_point(void)

@@ -21,8 +21,8 @@ TL_INTERNAL bool lifecycle_is_active(void);
 /* From a slow path, with the thread busy, before the event is recorded: has the interpreter begun
  * to end, or come back? */
 TL_INTERNAL void lifecycle_look(void);
-/* As the last look found it. */
-TL_INTERNAL bool lifecycle_python_is_up(void);
+/* The interpreter was up at the last look, or there is none. */
+TL_INTERNAL bool lifecycle_is_steady(void);
 /* From the slow path of CPython's layer: no lock of libc or the loader is held here, so a worker
  * that a fork has cost us can be started again. */
 TL_INTERNAL void lifecycle_safe_point(void);

@@ -88,17 +88,23 @@ static TL_COLD void hook_malloc_record(struct thread *thread, const void *block,
 	recorder_leave(thread, saved_errno);
 }
 
+/* Nothing is due but what the allocation in hand asks for itself. */
+static bool hook_malloc_is_steady(const struct thread *thread)
+{
+	return !thread->is_watching_libc && !thread->is_probing_python && !thread->is_summoned &&
+	       !hook_events_are_on() && lifecycle_is_steady() && hook_python_is_well();
+}
+
 /* Most allocations of MIN_SIZE or more are to be counted and nothing else: a straight way for
  * them. False: it did nothing, and the long way is to be gone. */
-static bool hook_malloc_only_counts(struct thread *thread, size_t size)
+static bool hook_malloc_only_counts(struct thread *thread, size_t size, const void *caller)
 {
 	bool is_done;
 
-	if (thread->is_watching_libc || thread->is_probing_python || thread->is_summoned ||
-	    hook_events_are_on() || !lifecycle_python_is_up() || !hook_python_is_well())
+	if (!hook_malloc_is_steady(thread))
 		return false;
 	thread->busy = true;
-	is_done = recorder_only_counts(thread, size);
+	is_done = recorder_only_counts(thread, size, caller);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	thread->busy = false;
 	return is_done;
@@ -108,7 +114,7 @@ static bool hook_malloc_only_counts(struct thread *thread, size_t size)
 static void *hook_malloc_done(struct thread *thread, void *block, size_t size, bool is_byte_hit,
 			      const void *caller)
 {
-	if (block != NULL && !is_byte_hit && hook_malloc_only_counts(thread, size))
+	if (block != NULL && !is_byte_hit && hook_malloc_only_counts(thread, size, caller))
 		return block;
 	if (block == NULL)
 		sampler_pass(thread);
@@ -203,6 +209,24 @@ static size_t hook_usable_size(void *block)
 	return real_malloc_usable_size != NULL ? real_malloc_usable_size(block) : 0;
 }
 
+/* Most reallocs are of blocks that are no samples, by less than what is counted: a straight way for
+ * them. Not where every block is a sample: there the long way knows the exact sizes. */
+static void *hook_realloc_straight(struct thread *thread, void *old, size_t size,
+				   const void *caller)
+{
+	size_t from = hook_usable_size(old);
+	void *block = real_realloc(old, size);
+	size_t to = block != NULL ? hook_usable_size(block) : 0;
+
+	if (block == NULL)
+		sampler_pass(thread);
+	else if (to > from && to - from >= sampler_min_size &&
+		 !hook_malloc_only_counts(thread, to - from, caller))
+		hook_malloc_record(thread, block, to - from, to - from, true, false, caller);
+	sampler_adapt(thread);
+	return block;
+}
+
 /* How much the block grew, as the allocator holds it: requests are rounded up, and only the rounded
  * sizes are known of a block that is no sample. Where every block is one, its own size is known. */
 static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *caller)
@@ -215,6 +239,9 @@ static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *calle
 
 	if (!hook_malloc_settle(thread, size, &is_byte_hit))
 		return real_realloc(old, size);
+	if (!is_byte_hit && !sampler_is_exhaustive && !live_blocks_may_hold(old) &&
+	    hook_malloc_is_steady(thread))
+		return hook_realloc_straight(thread, old, size, caller);
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
 		if (live_blocks_may_hold(old))

@@ -23,7 +23,7 @@
 #include "../process/config.h"
 #include "../process/py_frame.h"
 #include "../process/py_layout.h"
-#include "../profile/leaf_memo.h"
+#include "../profile/frame_memo.h"
 #include "../profile/live_blocks.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
@@ -31,8 +31,8 @@
 #include "hook_mmap.h"
 
 #define HOOK_PYMALLOC_LARGEST 512
-/* So many of libc's allocations in a row without one of ours: we are not called any more. Free-threaded
- * builds hardly ask libc for anything. */
+/* So many of libc's allocations in a row without one of ours: we are not called any more.
+ * Free-threaded builds hardly ask libc for anything. */
 #define HOOK_PATIENCE (py_layout.free_threaded ? 2 : 64)
 
 /* Two sets of wrappers: whoever heals uses the one that was not used last. Should tracemalloc,
@@ -57,7 +57,7 @@ static void hook_python_note_entry(struct thread *thread)
 	if (TL_MOSTLY(TL_LOAD(hook_was_entered)))
 		return;
 	TL_STORE(hook_was_entered, true);
-	leaf_memo_set_sound(config.python); /* every free of a code object comes to us */
+	frame_memo_set_sound(config.python); /* every free of a code object comes to us */
 }
 
 /* Watches from here on whether libc serves the block. */
@@ -386,7 +386,7 @@ TL_INTERNAL void hook_python_install(void)
 	if (py_layout.get_allocator == NULL || py_layout.set_allocator == NULL)
 		return;
 	hook_was_tried = true;
-	leaf_memo_set_sound(config.python_uses_malloc); /* libc sees it all */
+	frame_memo_set_sound(config.python_uses_malloc); /* libc sees it all */
 	if (!config.python || config.python_uses_malloc)
 		return;
 	hook_python_put_in();
@@ -439,7 +439,7 @@ TL_INTERNAL void hook_python_heal(void)
 	}
 	if (!py_layout.is_initialized()) {
 		TL_STORE(hook_was_initialized, false);
-		leaf_memo_set_sound(false);
+		frame_memo_set_sound(false);
 		return;
 	}
 	if (TL_RARELY(!TL_LOAD(hook_was_initialized))) {
@@ -461,6 +461,7 @@ TL_INTERNAL void hook_python_heal(void)
 TL_INTERNAL bool hook_python_is_well(void)
 {
 	if (TL_RARELY(!hook_is_installed))
-		return hook_was_tried && (config.python || !lifecycle_wants_safe_point());
+		return py_layout.set_allocator == NULL ||
+		       (hook_was_tried && (config.python || !lifecycle_wants_safe_point()));
 	return TL_LOAD(hook_was_initialized) && TL_LOAD(hook_was_entered);
 }

@@ -66,6 +66,11 @@ static int py_frame_minor(void)
 	return __atomic_load_n(&py_layout.minor, __ATOMIC_ACQUIRE);
 }
 
+TL_INTERNAL bool py_frame_interpreter_is_down(void)
+{
+	return py_layout.is_initialized != NULL && !py_layout.is_initialized();
+}
+
 TL_INTERNAL void *py_frame_thread_state(enum py_hook_layer layer)
 {
 	int minor = py_frame_minor();
@@ -93,6 +98,11 @@ TL_INTERNAL bool py_frame_thread_is_attached(void)
 
 /* ---- Walk ---- */
 
+static const char *py_frame_at_of_object(const char *frame)
+{
+	return (const char *)(intptr_t)py_frame_int_at(frame, py_layout.frame_instruction);
+}
+
 static size_t py_frame_walk_objects(const char *frame, struct py_frame *frames, size_t limit,
 				    bool *is_deeper)
 {
@@ -110,8 +120,11 @@ static size_t py_frame_walk_objects(const char *frame, struct py_frame *frames, 
 			*is_deeper = true;
 			break;
 		}
-		frames[depth].code = code;
-		frames[depth++].instruction = instruction < 0 ? -1 : instruction * unit;
+		frames[depth++] = (struct py_frame){
+			.code = code,
+			.instruction = instruction < 0 ? -1 : instruction * unit,
+			.at = py_frame_at_of_object(frame),
+		};
 	}
 	return depth;
 }
@@ -132,6 +145,13 @@ static const char *py_frame_bytecode(const char *frame, const char *code)
 	return py_frame_pointer_at(copies, 8 + 8 * index);
 }
 
+static const char *py_frame_code_of_record(const char *frame)
+{
+	uintptr_t reference = (uintptr_t)py_frame_pointer_at(frame, py_layout.frame_code);
+
+	return (const char *)(reference & ~(uintptr_t)PY_FRAME_TAG_BITS);
+}
+
 /* Reads one record. */
 enum py_frame_record { PY_FRAME_COMPLETE, PY_FRAME_SKIPPED, PY_FRAME_BROKEN };
 
@@ -143,8 +163,7 @@ static inline enum py_frame_record py_frame_read_record(const char *frame, struc
 
 	if (owner >= PY_FRAME_OWNER_NOT_PYTHON)
 		return PY_FRAME_SKIPPED;
-	code = py_frame_pointer_at(frame, py_layout.frame_code);
-	code = (const char *)((uintptr_t)code & ~(uintptr_t)PY_FRAME_TAG_BITS);
+	code = py_frame_code_of_record(frame);
 	if (!py_frame_is_code(code))
 		return PY_FRAME_BROKEN;
 	bytecode = py_frame_bytecode(frame, code);
@@ -160,6 +179,7 @@ static inline enum py_frame_record py_frame_read_record(const char *frame, struc
 		return PY_FRAME_SKIPPED;
 	found->code = code;
 	found->instruction = offset < 0 || offset > INT32_MAX ? -1 : (int32_t)offset;
+	found->at = instruction;
 	return PY_FRAME_COMPLETE;
 }
 
@@ -222,6 +242,22 @@ TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *leaf)
 	    TL_MOSTLY(py_frame_read_record(frame, leaf) == PY_FRAME_COMPLETE))
 		return true;
 	return py_frame_walk(thread_state, leaf, 1, &is_deeper) == 1;
+}
+
+TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *peeked)
+{
+	const char *frame = py_frame_first(thread_state);
+
+	if (!frame)
+		return false;
+	if (TL_MOSTLY(py_layout.line_table == PY_LINES_LOCATIONS)) {
+		peeked->code = py_frame_code_of_record(frame);
+		peeked->at = py_frame_pointer_at(frame, py_layout.frame_instruction);
+	} else {
+		peeked->code = py_frame_pointer_at(frame, py_layout.frame_code);
+		peeked->at = py_frame_at_of_object(frame);
+	}
+	return true;
 }
 
 /* ---- Lines ---- */

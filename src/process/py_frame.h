@@ -16,6 +16,7 @@
 struct py_frame {
 	const char *code;    /* the code object */
 	int32_t instruction; /* byte offset of the current instruction, -1: not started */
+	const char *at;      /* the same as the frame holds it, only to be compared */
 };
 
 enum py_hook_layer {
@@ -23,6 +24,8 @@ enum py_hook_layer {
 	PY_HOOK_LIBC,    /* called from anywhere */
 };
 
+/* There is an interpreter, and it is not, or no longer, initialised. */
+TL_INTERNAL bool py_frame_interpreter_is_down(void);
 /* The calling thread's own PyThreadState, NULL if it has none or the interpreter is not
  * initialised. */
 TL_INTERNAL void *py_frame_thread_state(enum py_hook_layer layer);
@@ -36,6 +39,11 @@ TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *fram
 
 /* The innermost one alone. */
 TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame);
+
+/* What of the innermost record or frame object tells it apart, unchecked: its `code` and `at`.
+ * Where they are those of a frame that was found, and that code object is alive, it is that frame.
+ * */
+TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *frame);
 
 /* The line being executed; 0 where the code has none there. Linear in the size of the line table.
  * */

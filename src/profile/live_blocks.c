@@ -5,8 +5,10 @@
  * after ten. An address may stand several times (a block's growths); they lie in one probe run and
  * leave together.
  *
- * The filter counts the samples of each page in a byte: one load tells a free that it has nothing
- * to do. Bits would be denser, but a bit cannot be cleared while others share it; rebuilding the
+ * The filter counts the samples of each 256 bytes in a byte: one load tells a free that it has
+ * nothing to do. (Of each page was tried: in a busy heap five of six slow paths of free were for
+ * nothing. Finer than this saves little more, and is more memory for the processor to keep at
+ * hand.) Bits would be denser, but a bit cannot be cleared while others share it; rebuilding the
  * bits once a second was tried, and a small busy heap had all of them set again within a tenth of
  * that. A byte that has reached 255 stays there.
  *
@@ -124,7 +126,7 @@ TL_INTERNAL void live_blocks_reset_in_child(void)
 /* Adds +1 or -1, but to a byte that is full. */
 static void live_filter_add(uintptr_t address, int change)
 {
-	uint8_t *cell = &live_filter[(address >> 12) & live_filter_mask];
+	uint8_t *cell = &live_filter[(address >> LIVE_FILTER_SHIFT) & live_filter_mask];
 	uint8_t count = TL_LOAD(*cell);
 
 	while (count != UINT8_MAX &&

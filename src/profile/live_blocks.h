@@ -34,18 +34,20 @@ struct live_block {
  * earlier one. */
 #define LIVE_ENTRIES_PER_BLOCK 16
 
-/* How many sampled blocks start in each page, by page number modulo the filter's size: where it
- * says 0 there is none, for certain. Read by every free without a lock: the program's own hand-over
- * of a block orders the two. */
+/* How many sampled blocks start in each stretch of memory, by its number modulo the filter's size:
+ * where it says 0 there is none, for certain. Read by every free without a lock: the program's own
+ * hand-over of a block orders the two. */
+#define LIVE_FILTER_SHIFT 8 /* stretches of 256 bytes */
 TL_DATA uint8_t *live_filter;
 TL_DATA size_t live_filter_mask;
 
 static inline bool live_blocks_may_hold(const void *block)
 {
-	return TL_LOAD(live_filter[((uintptr_t)block >> 12) & live_filter_mask]) != 0;
+	return TL_LOAD(live_filter[((uintptr_t)block >> LIVE_FILTER_SHIFT) & live_filter_mask]) !=
+	       0;
 }
 
-/* Makes the frees in a block's page take the slow path, and takes that back: for others who follow
+/* Makes the frees near a block take the slow path, and takes that back: for others who follow
  * blocks. */
 TL_INTERNAL void live_blocks_watch(const void *block);
 TL_INTERNAL void live_blocks_unwatch(const void *block);

@@ -6,7 +6,7 @@
 #include "../process/config.h"
 #include "../process/py_frame.h"
 #include "governor.h"
-#include "leaf_memo.h"
+#include "frame_memo.h"
 #include "names.h"
 #include "sampler.h"
 #include "sites.h"
@@ -46,7 +46,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 		recorder.open_ns = recorder.start_ns;
 	recorder.losses = (struct recorder_losses){0};
 	live_blocks_reset_in_child();
-	leaf_memo_reset_in_child();
+	frame_memo_reset_in_child();
 	maps_reset_in_child();
 	sites_reset_in_child();
 	stacks_reset_in_child();
@@ -58,7 +58,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 TL_INTERNAL void recorder_lock_all(void)
 {
 	sampler_before_fork();
-	leaf_memo_lock_all();
+	frame_memo_lock_all();
 	maps_lock_all();
 	live_blocks_lock_all();
 	sites_lock_all();
@@ -73,7 +73,7 @@ TL_INTERNAL void recorder_unlock_all(void)
 	sites_unlock_all();
 	live_blocks_unlock_all();
 	maps_unlock_all();
-	leaf_memo_unlock_all();
+	frame_memo_unlock_all();
 }
 
 TL_INTERNAL void recorder_renew_locks(void)
@@ -83,7 +83,7 @@ TL_INTERNAL void recorder_renew_locks(void)
 	sites_renew_locks();
 	live_blocks_renew_locks();
 	maps_renew_locks();
-	leaf_memo_renew_locks();
+	frame_memo_renew_locks();
 }
 
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno)
@@ -162,20 +162,52 @@ static uint32_t recorder_line_of(const struct py_frame *frame)
 	return (uint32_t)line;
 }
 
+static struct frame_place recorder_place_of(const struct py_frame *frame)
+{
+	struct frame_place place;
+
+	if (TL_MOSTLY(frame_memo_find(frame, &place)))
+		return place;
+	if (frame->instruction == FRAME_MEMO_NATIVE)
+		place = (struct frame_place){
+			.function = names_function_of_address((uintptr_t)frame->code)};
+	else
+		place = (struct frame_place){.function = names_function_of_frame(frame),
+					     .line = recorder_line_of(frame)};
+	frame_memo_remember(frame, &place);
+	return place;
+}
+
+/* The line to blame where this is the innermost frame. */
+static uint32_t recorder_site_line_of(const struct py_frame *frame)
+{
+	struct frame_place place = recorder_place_of(frame);
+
+	if (TL_RARELY(place.site_line == SITES_OTHERS)) {
+		place.site_line = sites_line(place.function, place.line);
+		frame_memo_remember(frame, &place);
+	}
+	return place.site_line;
+}
+
+static struct py_frame recorder_native_frame(const void *caller)
+{
+	return (struct py_frame){.code = caller, .instruction = FRAME_MEMO_NATIVE};
+}
+
+static void *recorder_thread_state(enum live_layer layer)
+{
+	return py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
+}
+
 /* The line to blame, by the innermost frame alone. */
 TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *caller)
 {
-	void *state = py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
 	struct py_frame frame;
-	uint32_t line;
 
-	if (!py_frame_leaf(state, &frame))
-		return sites_line(names_function_of_address((uintptr_t)caller), 0);
-	if (TL_MOSTLY(leaf_memo_find(&frame, &line)))
-		return line;
-	line = sites_line(names_function_of_frame(&frame), recorder_line_of(&frame));
-	leaf_memo_remember(&frame, line);
-	return line;
+	if (!py_frame_leaf(recorder_thread_state(layer), &frame))
+		frame = recorder_native_frame(caller);
+	return recorder_site_line_of(&frame);
 }
 
 /* The line to blame (sites.h), and the stack that leads there (stacks.h). */
@@ -185,37 +217,39 @@ struct recorder_place {
 
 static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, const void *caller)
 {
-	void *state = py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
 	struct recorder_place place = {.stack = STACKS_ROOT};
 	struct py_frame frames[RECORDER_DEEPEST];
 	bool is_deeper;
-	size_t depth = py_frame_walk(state, frames, config.stack_depth, &is_deeper);
-	uint32_t function = 0, line = 0;
+	size_t depth =
+		py_frame_walk(recorder_thread_state(layer), frames, config.stack_depth, &is_deeper);
 
-	if (depth == 0) {
-		function = names_function_of_address((uintptr_t)caller);
-		place.stack = stacks_push(STACKS_ROOT, function, 0);
-	}
+	if (depth == 0)
+		frames[depth++] = recorder_native_frame(caller);
 	for (size_t i = depth; i-- > 0;) {
-		function = names_function_of_frame(&frames[i]);
-		line = recorder_line_of(&frames[i]);
-		place.stack = stacks_push(place.stack, function, line);
+		struct frame_place frame = recorder_place_of(&frames[i]);
+
+		place.stack = stacks_push(place.stack, frame.function, frame.line);
 	}
-	place.line = sites_line(function, line);
+	place.line = recorder_site_line_of(&frames[0]);
 	return place;
 }
 
-TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size)
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller)
 {
+	void *state = recorder_thread_state(LIVE_LIBC);
 	struct py_frame frame;
-	uint32_t line;
+	struct frame_place place;
 
-	/* No thread state, or not of an initialised interpreter: more than counting may be due. */
+	/* An interpreter that is down: more than counting may be due. */
 	if (size < sampler_min_size || !TL_LOAD(recorder.is_open) ||
-	    !py_frame_leaf(py_frame_thread_state(PY_HOOK_LIBC), &frame) ||
-	    !leaf_memo_find(&frame, &line) || !sampler_only_counts(thread))
+	    (state == NULL && py_frame_interpreter_is_down()))
 		return false;
-	sites_count(line, size);
+	if (!py_frame_peek(state, &frame))
+		frame = recorder_native_frame(caller);
+	if (!frame_memo_find(&frame, &place) || place.site_line == SITES_OTHERS ||
+	    !sampler_only_counts(thread))
+		return false;
+	sites_count(place.site_line, size);
 	return true;
 }
 
@@ -289,7 +323,7 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held)
 {
-	leaf_memo_freed(block);
+	frame_memo_freed(block);
 	return live_blocks_take(block, layer, held);
 }
 

@@ -47,9 +47,9 @@ struct recorder_birth {
 	bool is_growth;
 	bool is_byte_hit; /* the charge ended a byte gap: the hook has asked sampler_byte_hit */
 };
-/* The short way of recorder_born for a block of libc's that is no sample and whose line this thread
- * has just met: counts it. False: it did nothing. Needs no saved errno. */
-TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size);
+/* The short way of recorder_born for a block of libc's that is no sample and whose line is
+ * remembered: counts it. False: it did nothing. Needs no saved errno. */
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller);
 TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth);
 
 /* Takes a block's samples out before its address can be handed out again. Returns how many. */

@@ -324,7 +324,7 @@ static void holds_what_a_naive_list_does(void **state)
 		assert_false(live_blocks_may_hold((void *)addresses[i]));
 }
 
-static void the_filter_knows_the_page_of_every_live_block_and_forgets_the_dead(void **state)
+static void the_filter_knows_the_place_of_every_live_block_and_forgets_the_dead(void **state)
 {
 	uint64_t random[2], addresses[600];
 
@@ -332,7 +332,7 @@ static void the_filter_knows_the_page_of_every_live_block_and_forgets_the_dead(v
 	random_seed(random, 9, 9);
 	for (int round = 0; round < 20; round++) {
 		for (size_t i = 0; i < TL_COUNT_OF(addresses); i++) {
-			/* Some share a page, some share a cell of the filter. */
+			/* Some share a stretch, some share a cell of the filter. */
 			addresses[i] = 0x10000000 + (random_bits(random) % 20000) * 16 +
 				       (random_bits(random) % 4 << 40);
 
@@ -352,36 +352,38 @@ static void the_filter_knows_the_page_of_every_live_block_and_forgets_the_dead(v
 	}
 }
 
-static void a_page_with_more_samples_than_its_byte_can_count_stays_watched(void **state)
+static void a_cell_with_more_samples_than_its_byte_can_count_stays_watched(void **state)
 {
+	uint64_t apart = (live_filter_mask + 1) << LIVE_FILTER_SHIFT; /* the next with this cell */
+
 	(void)state;
 	for (uint64_t i = 0; i < 256; i++) {
-		struct live_block block = block_at(0x5000 + i * 16, 16);
+		struct live_block block = block_at(0x5000 + i * apart, 16);
 
 		insert(&block);
 	}
 	for (uint64_t i = 0; i < 256; i++) {
-		assert_true(live_blocks_may_hold((void *)(uintptr_t)(0x5000 + i * 16)));
-		assert_int_equal(take(0x5000 + i * 16), 1);
+		assert_true(live_blocks_may_hold((void *)(uintptr_t)(0x5000 + i * apart)));
+		assert_int_equal(take(0x5000 + i * apart), 1);
 	}
 
 	assert_true(live_blocks_may_hold((void *)0x5000));
 	assert_int_equal(take(0x5000), 0);
 }
 
-static void others_may_watch_a_page_as_often_as_they_like(void **state)
+static void others_may_watch_a_place_as_often_as_they_like(void **state)
 {
 	struct live_block block = block_at(0x5000, 100);
 
 	(void)state;
-	live_blocks_watch((void *)0x5100);
+	live_blocks_watch((void *)0x5010);
 	insert(&block);
-	live_blocks_watch((void *)0x5200);
+	live_blocks_watch((void *)0x5020);
 	take(0x5000);
 	assert_true(live_blocks_may_hold((void *)0x5000));
-	live_blocks_unwatch((void *)0x5100);
+	live_blocks_unwatch((void *)0x5010);
 	assert_true(live_blocks_may_hold((void *)0x5000));
-	live_blocks_unwatch((void *)0x5200);
+	live_blocks_unwatch((void *)0x5020);
 
 	assert_false(live_blocks_may_hold((void *)0x5000));
 }
@@ -609,12 +611,12 @@ int main(void)
 			growths_of_different_lines_that_join_stay_true_on_the_average, small_table),
 		cmocka_unit_test_setup(holds_what_a_naive_list_does, small_table),
 		cmocka_unit_test_setup(
-			the_filter_knows_the_page_of_every_live_block_and_forgets_the_dead,
+			the_filter_knows_the_place_of_every_live_block_and_forgets_the_dead,
 			small_table),
 		cmocka_unit_test_setup(
-			a_page_with_more_samples_than_its_byte_can_count_stays_watched,
+			a_cell_with_more_samples_than_its_byte_can_count_stays_watched,
 			small_table),
-		cmocka_unit_test_setup(others_may_watch_a_page_as_often_as_they_like, small_table),
+		cmocka_unit_test_setup(others_may_watch_a_place_as_often_as_they_like, small_table),
 		cmocka_unit_test_setup(a_full_table_is_thinned_never_wiped_and_nothing_is_lost,
 				       small_table),
 		cmocka_unit_test_setup(

@@ -31,8 +31,9 @@ static size_t fake_lines_decoded;
 static inline void fake_push(const struct fake_function *function, int32_t instruction)
 {
 	memmove(fake_stack + 1, fake_stack, fake_depth * sizeof(fake_stack[0]));
-	fake_stack[0] =
-		(struct py_frame){.code = (const char *)function, .instruction = instruction};
+	fake_stack[0] = (struct py_frame){.code = (const char *)function,
+					  .instruction = instruction,
+					  .at = (const char *)(intptr_t)instruction};
 	fake_depth++;
 }
 
@@ -72,6 +73,16 @@ TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame)
 	bool is_deeper;
 
 	return py_frame_walk(thread_state, frame, 1, &is_deeper) == 1;
+}
+
+TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *frame)
+{
+	return py_frame_leaf(thread_state, frame);
+}
+
+TL_INTERNAL bool py_frame_interpreter_is_down(void)
+{
+	return false;
 }
 
 TL_INTERNAL int32_t py_frame_first_line(const struct py_frame *frame)

@@ -216,7 +216,7 @@ static void a_ring_of_entries_from_c_does_not_hang(void **state)
 
 static void the_leaf_is_where_a_walk_begins(void **state)
 {
-	struct py_frame leaf, found[1];
+	struct py_frame leaf, peeked, found[1];
 	bool is_deeper;
 
 	(void)state;
@@ -227,12 +227,16 @@ static void the_leaf_is_where_a_walk_begins(void **state)
 		assert_ptr_equal(leaf.code, codes[is_skipped]);
 		assert_ptr_equal(leaf.code, found[0].code);
 		assert_int_equal(leaf.instruction, found[0].instruction);
+		assert_true(py_frame_peek(thread_state, &peeked));
+		assert_int_equal(peeked.code == leaf.code && peeked.at == leaf.at, !is_skipped);
 	}
 	put_pointer(frames[1], 0, NULL);
 	assert_false(py_frame_leaf(thread_state, &leaf));
 	put_pointer(cframe, 0, NULL);
 	assert_false(py_frame_leaf(thread_state, &leaf));
 	assert_false(py_frame_leaf(NULL, &leaf));
+	assert_false(py_frame_peek(thread_state, &peeked));
+	assert_false(py_frame_peek(NULL, &peeked));
 }
 
 static void no_thread_state_or_no_frame_is_an_empty_stack(void **state)
@@ -384,7 +388,7 @@ static char *string_object(unsigned kind, bool is_ascii, unsigned compact, const
 	return object;
 }
 
-static const struct py_frame frame_0 = {codes[0], 10};
+static const struct py_frame frame_0 = {.code = codes[0], .instruction = 10};
 
 static void check_name(const char *object, const char *utf8)
 {
@@ -575,7 +579,7 @@ static void the_line_is_decoded_by_the_format_of_the_version(void **state)
 {
 	static char table[OBJECT_SIZE];
 	static const uint8_t pairs[] = {8, 5, 8, 0x80}, locations[] = {0xe9, 10, 0xff};
-	struct py_frame frame = {codes[2], 9};
+	struct py_frame frame = {.code = codes[2], .instruction = 9};
 
 	(void)state;
 	put_pointer(codes[2], 136, bytes_object(table, pairs, sizeof(pairs)));

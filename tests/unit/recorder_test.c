@@ -1,8 +1,8 @@
-/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c profile/maps.c profile/recorder.c */
+/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/frame_memo.c profile/maps.c profile/recorder.c */
 #include "profile/recorder.h"
 
 #include "base/clock.h"
-#include "profile/leaf_memo.h"
+#include "profile/frame_memo.h"
 #include "profile/names.h"
 #include "profile/sites.h"
 #include "profile/stacks.h"
@@ -12,7 +12,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define PAGE ((size_t)4096)
+#define PAGE   ((size_t)4096)
+#define CALLER ((const void *)0x1234) /* a place in native code */
 
 static const struct fake_function make = {"make", "app.py", 10};
 static const struct fake_function main_function = {"<module>", "app.py", 1};
@@ -56,7 +57,7 @@ static struct recorder_birth birth_of(uintptr_t block, size_t size)
 		.block = (void *)block,
 		.size = size,
 		.charged = size,
-		.caller = (void *)0x1234,
+		.caller = CALLER,
 	};
 }
 
@@ -126,24 +127,24 @@ static void the_short_way_counts_a_line_that_was_met_and_nothing_else(void **sta
 	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
 	thread_self = (struct thread){0};
 	sampler_prepare(&thread_self, 0);
-	leaf_memo_set_sound(true);
+	frame_memo_set_sound(true);
 
-	assert_false(recorder_only_counts(&thread_self, 700)); /* not met yet */
+	assert_false(recorder_only_counts(&thread_self, 700, CALLER)); /* not met yet */
 	born(0x1000, 700);
-	assert_true(recorder_only_counts(&thread_self, 800));
-	assert_false(recorder_only_counts(&thread_self, 499));
+	assert_true(recorder_only_counts(&thread_self, 800, CALLER));
+	assert_false(recorder_only_counts(&thread_self, 499, CALLER));
 	thread_self.counted_left = 1; /* this one is a sample */
-	assert_false(recorder_only_counts(&thread_self, 900));
+	assert_false(recorder_only_counts(&thread_self, 900, CALLER));
 	assert_int_equal(thread_self.counted_left, 1);
 	thread_self.counted_left = 100;
 	fake_depth = 0;
-	assert_false(recorder_only_counts(&thread_self, 900));
+	assert_false(recorder_only_counts(&thread_self, 900, CALLER)); /* that caller neither */
 	fake_push(&main_function, 4);
 	fake_push(&make, 2);
 	sampler_raise(sampler_level());
-	assert_false(recorder_only_counts(&thread_self, 900));
+	assert_false(recorder_only_counts(&thread_self, 900, CALLER));
 
-	leaf_memo_set_sound(false);
+	frame_memo_set_sound(false);
 	assert_int_equal(figures_of(12).counted, 2);
 	assert_int_equal(figures_of(12).counted_bytes, 1500);
 	assert_int_equal(figures_of(12).samples, 0);
@@ -161,6 +162,21 @@ static void without_a_python_frame_the_caller_is_blamed(void **state)
 	assert_int_equal(take(0x1000), 1);
 	assert_int_equal(stacks_frame(held[0].stack).function, function);
 	assert_int_equal(stacks_frame(held[0].stack).caller, STACKS_ROOT);
+}
+
+static void the_short_way_counts_a_native_caller_that_was_met(void **state)
+{
+	(void)state;
+	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
+	thread_self = (struct thread){0};
+	sampler_prepare(&thread_self, 0);
+	fake_depth = 0;
+
+	assert_false(recorder_only_counts(&thread_self, 700, CALLER));
+	born(0x1000, 700);
+	assert_true(recorder_only_counts(&thread_self, 800, CALLER));
+	assert_int_equal(sites_copy_line(sites_line(names_function_of_address(0x1234), 0)).counted,
+			 2);
 }
 
 static void a_deep_stack_keeps_its_innermost_frames(void **state)
@@ -521,6 +537,8 @@ int main(void)
 		cmocka_unit_test_setup(a_birth_is_charged_to_the_line_and_the_stack_that_made_it,
 				       exhaustive),
 		cmocka_unit_test_setup(the_short_way_counts_a_line_that_was_met_and_nothing_else,
+				       exhaustive),
+		cmocka_unit_test_setup(the_short_way_counts_a_native_caller_that_was_met,
 				       exhaustive),
 		cmocka_unit_test_setup(without_a_python_frame_the_caller_is_blamed, exhaustive),
 		cmocka_unit_test_setup(a_deep_stack_keeps_its_innermost_frames, exhaustive),

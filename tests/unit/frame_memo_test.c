@@ -1,5 +1,5 @@
-/* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/leaf_memo.c */
-#include "profile/leaf_memo.h"
+/* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c process/py_type.c process/py_layout.c profile/frame_memo.c */
+#include "profile/frame_memo.h"
 
 #include "base/random.h"
 #include "profile/live_blocks.h"
@@ -25,31 +25,33 @@ static int sound(void **state)
 {
 	(void)state;
 	live_blocks_reset_in_child();
-	leaf_memo_reset_in_child();
-	leaf_memo_set_sound(false);
-	leaf_memo_set_sound(true);
+	frame_memo_reset_in_child();
+	frame_memo_set_sound(false);
+	frame_memo_set_sound(true);
 	return 0;
 }
 
 static struct py_frame frame_of(size_t code, int32_t instruction)
 {
-	return (struct py_frame){.code = codes[code], .instruction = instruction};
+	return (struct py_frame){.code = codes[code],
+				 .instruction = instruction,
+				 .at = (const char *)(intptr_t)instruction};
 }
 
 static void remember(size_t code, int32_t instruction, uint32_t line)
 {
 	struct py_frame frame = frame_of(code, instruction);
 
-	leaf_memo_remember(&frame, line);
+	frame_memo_remember(&frame, &(struct frame_place){.line = line});
 }
 
 /* 0: not known. */
 static uint32_t find(size_t code, int32_t instruction)
 {
 	struct py_frame frame = frame_of(code, instruction);
-	uint32_t line;
+	struct frame_place place;
 
-	return leaf_memo_find(&frame, &line) ? line : 0;
+	return frame_memo_find(&frame, &place) ? place.line : 0;
 }
 
 static void a_line_is_known_by_code_and_instruction(void **state)
@@ -63,16 +65,53 @@ static void a_line_is_known_by_code_and_instruction(void **state)
 	assert_int_equal(find(2, 10), 0);
 }
 
+static void all_of_a_place_comes_back(void **state)
+{
+	struct py_frame frame = frame_of(1, 10);
+	struct frame_place place = {.function = 16384, .line = 0xfffffff0, .site_line = 8192},
+			   found;
+
+	(void)state;
+	frame_memo_remember(&frame, &place);
+	assert_true(frame_memo_find(&frame, &found));
+	assert_memory_equal(&found, &place, sizeof(place));
+}
+
+/* On 3.8 to 3.10 the instruction is a small number, as a generation is. */
+static void a_later_generation_is_not_mistaken_for_another_instruction(void **state)
+{
+	(void)state;
+	for (uint32_t life = 1; life < 300; life++) {
+		for (int32_t instruction = 0; instruction < 64; instruction += 2) {
+			assert_int_equal(find(1, instruction), 0);
+			remember(1, instruction, life);
+		}
+		frame_memo_freed(codes[1]);
+	}
+}
+
+static void a_place_in_native_code_needs_no_watching(void **state)
+{
+	struct py_frame frame = {.code = codes[1], .instruction = FRAME_MEMO_NATIVE};
+	struct frame_place place = {.function = 3}, found;
+
+	(void)state;
+	frame_memo_set_sound(false);
+	frame_memo_remember(&frame, &place);
+	assert_true(frame_memo_find(&frame, &found));
+	assert_false(live_blocks_may_hold(codes[1]));
+}
+
 static void nothing_is_remembered_where_frees_may_go_unseen(void **state)
 {
 	(void)state;
 	remember(1, 10, 77);
-	leaf_memo_set_sound(false);
+	frame_memo_set_sound(false);
 	assert_int_equal(find(1, 10), 0);
 	remember(1, 10, 77);
 	assert_int_equal(find(1, 10), 0);
 
-	leaf_memo_set_sound(true);
+	frame_memo_set_sound(true);
 	assert_int_equal(find(1, 10), 0);
 	remember(1, 10, 78);
 	assert_int_equal(find(1, 10), 78);
@@ -83,7 +122,7 @@ static void a_code_object_that_is_freed_takes_its_lines_along(void **state)
 	(void)state;
 	remember(1, 10, 77);
 	assert_true(live_blocks_may_hold(codes[1]));
-	leaf_memo_freed(codes[1]);
+	frame_memo_freed(codes[1]);
 
 	assert_int_equal(find(1, 10), 0);
 	assert_false(live_blocks_may_hold(codes[1]));
@@ -95,8 +134,8 @@ static void the_free_of_any_other_block_changes_nothing(void **state)
 {
 	(void)state;
 	remember(1, 10, 77);
-	leaf_memo_freed(codes[2]);
-	leaf_memo_freed(codes[1] + 16);
+	frame_memo_freed(codes[2]);
+	frame_memo_freed(codes[1] + 16);
 
 	assert_int_equal(find(1, 10), 77);
 }
@@ -120,7 +159,7 @@ static void watches_what_it_remembers_and_lets_go_of_what_is_freed(void **state)
 		} else {
 			uint32_t before = find(code, 4);
 
-			leaf_memo_freed(codes[code]);
+			frame_memo_freed(codes[code]);
 			assert_true(before == 0 || is_watched[code]);
 			count -= is_watched[code];
 			is_watched[code] = false;
@@ -130,7 +169,7 @@ static void watches_what_it_remembers_and_lets_go_of_what_is_freed(void **state)
 	}
 	assert_true(count > 500);
 	for (size_t code = 0; code < CODES; code++)
-		leaf_memo_freed(codes[code]);
+		frame_memo_freed(codes[code]);
 	for (size_t code = 0; code < CODES; code++)
 		assert_int_equal(find(code, 4), 0);
 }
@@ -146,7 +185,7 @@ static void when_it_is_full_more_code_objects_are_not_remembered(void **state)
 	}
 	assert_int_equal(known, 1024);
 
-	leaf_memo_freed(codes[0]);
+	frame_memo_freed(codes[0]);
 	remember(CODES - 1, 4, 9);
 	assert_int_equal(find(CODES - 1, 4), 9);
 }
@@ -156,9 +195,9 @@ static void a_forked_child_knows_nothing(void **state)
 	(void)state;
 	for (size_t code = 0; code < 2000; code++)
 		remember(code, 4, 9);
-	leaf_memo_lock_all();
-	leaf_memo_unlock_all();
-	leaf_memo_reset_in_child();
+	frame_memo_lock_all();
+	frame_memo_unlock_all();
+	frame_memo_reset_in_child();
 
 	for (size_t code = 0; code < 2000; code++)
 		assert_int_equal(find(code, 4), 0);
@@ -179,7 +218,7 @@ static void *make_and_free(void *number)
 				return "a line of a code object that is gone";
 			remember(mine, 4, life);
 		}
-		leaf_memo_freed(codes[mine]);
+		frame_memo_freed(codes[mine]);
 	}
 	return NULL;
 }
@@ -204,6 +243,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_line_is_known_by_code_and_instruction, sound),
+		cmocka_unit_test_setup(all_of_a_place_comes_back, sound),
+		cmocka_unit_test_setup(a_later_generation_is_not_mistaken_for_another_instruction,
+				       sound),
+		cmocka_unit_test_setup(a_place_in_native_code_needs_no_watching, sound),
 		cmocka_unit_test_setup(nothing_is_remembered_where_frees_may_go_unseen, sound),
 		cmocka_unit_test_setup(a_code_object_that_is_freed_takes_its_lines_along, sound),
 		cmocka_unit_test_setup(the_free_of_any_other_block_changes_nothing, sound),
