@@ -72,6 +72,7 @@ deps:  ## install what is missing (apt, dnf, yum, apk, pacman; as root or by sud
 
 verify: build  ## look at the library: linked libraries, exported and undefined symbols
 	@CC="$(CC)" tools/verify.py
+	@python3 tools/hot_paths.py trackleak.so
 
 # GNU make ends with 2 when a recipe fails, whatever its status. Only under -q (asking whether something is to be
 # done) does it end with 1, so that is how the usage line gets the status it promises.
@@ -176,7 +177,7 @@ build/fuzz/%: tests/fuzz/%.c $(SOURCES) $(COMMAND_SOURCES) Makefile
 	$(Q)$(CLANG) $(UNIT_FLAGS) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS) \
 		$(if $(findstring cli/,$(call links,$<)),$(COMMAND_LIBS))
 
-lint: deps-lint $(VENV)/ready  ## the code's own rules: arrows, banned calls, settings table, format, compilers, analysers
+lint: deps-lint build $(VENV)/ready  ## the code's own rules: arrows, banned calls, settings table, format, compilers, analysers
 	@CC='$(CC)' CLANG='$(CLANG)' CLANG_FORMAT='$(VENV)/bin/clang-format' tools/lint
 
 format: $(VENV)/ready  ## put the C files into the project's form
