@@ -70,6 +70,7 @@ TL_INTERNAL void leaf_memo_reset_in_child(void)
 {
 	memset(leaf_watched, 0, sizeof(leaf_watched));
 	leaf_watched_count = 0;
+	leaf_moves = 0; /* whoever was in the middle of one is gone */
 	leaf_memo_begin_generation();
 }
 
@@ -173,16 +174,6 @@ TL_INTERNAL void leaf_memo_freed(const void *block)
 {
 	leaf_memo_forget(block);
 	leaf_memo_forget((const char *)block + LEAF_FENCE);
-}
-
-TL_INTERNAL void leaf_memo_lock_all(void)
-{
-	pthread_mutex_lock(&leaf_lock);
-}
-
-TL_INTERNAL void leaf_memo_unlock_all(void)
-{
-	pthread_mutex_unlock(&leaf_lock);
 }
 
 TL_INTERNAL void leaf_memo_renew_locks(void)

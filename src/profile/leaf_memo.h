@@ -27,8 +27,6 @@ TL_INTERNAL void leaf_memo_remember(const struct py_frame *frame, uint32_t line)
 /* A block whose page is watched is about to be freed. */
 TL_INTERNAL void leaf_memo_freed(const void *block);
 
-TL_INTERNAL void leaf_memo_lock_all(void);
-TL_INTERNAL void leaf_memo_unlock_all(void);
 TL_INTERNAL void leaf_memo_renew_locks(void); /* see recorder_renew_locks */
 
 #endif
