@@ -42,7 +42,7 @@ COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fsta
 	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
 
-.PHONY: build command check lint deps verify run bench test unit whole test-long single install uninstall clean quickstart help \
+.PHONY: build command check lint deps verify run bench test unit whole test-long test-foreign single install uninstall clean quickstart help \
 	asan ubsan tsan torture truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
 	kibana-install
 .DEFAULT_GOAL := build
@@ -141,6 +141,15 @@ torture: build/torture/trackleak.so  ## fail each of our own mmap, open, write, 
 torture-short: build/torture/trackleak.so
 	@python3 tests/torture/run.py $(CURDIR)/$< $(PYTHON) 2
 
+VERSIONS ?= 3.8 3.11 3.13
+MODULES  ?= all
+MODES    ?= default exhaustive
+test-foreign: build  ## glibc's malloc tests and CPython's own suite, with the library and without; hours (MODULES=must: less)
+	@status=0; export PYTHONDONTWRITEBYTECODE=1; \
+	CC="$(CC)" python3 tools/foreign/glibc.py $(CURDIR)/trackleak.so || status=1; \
+	python3 tools/foreign/cpython.py $(CURDIR)/trackleak.so \
+		--versions "$(VERSIONS)" --modules "$(MODULES)" --modes "$(MODES)" || status=1; exit $$status
+
 truth: deps-test build $(VENV)/ready  ## score the verdict on the programs of tests/corpus, on every interpreter found
 	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tests/corpus/score.py $(TRUTH_ARGS)
 
@@ -235,6 +244,7 @@ help:  ## this page
 	@echo '  PREFIX=/usr/local     where install puts the library; DESTDIR=/tmp/stage goes before it'
 	@echo '  CC=gcc CLANG=clang    the compilers; CFLAGS and LDFLAGS are added to ours'
 	@echo '  PYTEST_ARGS="-k fork" which of the whole tests; FUZZ_SECONDS=20 for each fuzzer'
+	@echo '  VERSIONS="3.11" MODULES="must, or test_os ..." MODES="default" which part of CPython'"'"'s suite test-foreign runs'
 	@echo '  TRUTH_ARGS="--python 3.11" which part of the corpus (tests/corpus/score.py --help)'
 	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS=opensearch picks the servers of test-es'
 	@echo '  V=1                   show the commands'

@@ -4,8 +4,10 @@
  * it cleared and freezes them first. If none comes, there is nothing to freeze. No callback is
  * registered with the interpreter, so the program's own atexit list and modules are untouched.
  *
- * Fork: the worker is stopped first (it holds no lock then), the profile's locks are taken from the
- * top layer down, and released on both sides. The child starts empty. From CPython 3.12 on, os.fork
+ * Fork: the worker is stopped first (it holds no lock then). Locks that are taken inside malloc are
+ * not held over fork: libc waits there for the lock of its list of streams, whose owner may wait for
+ * a stream, whose owner may be in malloc (glibc's bug 19431; holding them was tried, and
+ * tst-malloc-fork-deadlock hung). So the child may find tables half written, and starts empty. From CPython 3.12 on, os.fork
  * counts the threads of the parent right after the fork and warns if there are several, so the
  * parent's worker comes back a little later, at a safe point.
  *
@@ -109,8 +111,7 @@ static void lifecycle_before_fork(void)
 	    worker_stop(LIFECYCLE_FORK_WAIT_MS))
 		lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
 	elastic_post_stop(LIFECYCLE_FORK_WAIT_MS);
-	recorder_lock_all();
-	event_log_fork_prepare();
+	recorder_fork_prepare();
 	elastic_post_fork_prepare();
 }
 
@@ -128,8 +129,7 @@ static void lifecycle_after_fork_in_parent(void)
 	if (lifecycle_fork_was_inside())
 		return;
 	elastic_post_fork_parent();
-	event_log_fork_parent();
-	recorder_unlock_all();
+	recorder_fork_parent();
 	if (lifecycle.restart_at_ns != 0) {
 		if (py_layout.minor < 12) {
 			lifecycle.restart_at_ns = 0;

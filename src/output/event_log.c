@@ -108,18 +108,8 @@ TL_INTERNAL void event_log_flush(void)
 	errno = saved_errno;
 }
 
-TL_INTERNAL void event_log_fork_prepare(void)
-{
-	pthread_mutex_lock(&event_log_lock);
-	event_log_write_locked();
-}
-
-TL_INTERNAL void event_log_fork_parent(void)
-{
-	pthread_mutex_unlock(&event_log_lock);
-}
-
 TL_INTERNAL void event_log_fork_child(void)
 {
+	text_clear(&event_log_text);
 	pthread_mutex_init(&event_log_lock, NULL);
 }

@@ -24,10 +24,8 @@ TL_INTERNAL void event_log_free(const void *block, int64_t epoch_s);
 /* Writes what is buffered. From the worker each second, at dumps, and before exit and exec. */
 TL_INTERNAL void event_log_flush(void);
 
-/* Around fork: the parent's buffer is written before it, so that the child starts with an empty
- * one. The child makes the lock anew, whoever held it. */
-TL_INTERNAL void event_log_fork_prepare(void);
-TL_INTERNAL void event_log_fork_parent(void);
+/* In a forked child: what is buffered is the parent's to write. Makes the lock anew, whoever held
+ * it. */
 TL_INTERNAL void event_log_fork_child(void);
 
 #endif

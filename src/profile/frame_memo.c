@@ -73,6 +73,7 @@ TL_INTERNAL void frame_memo_reset_in_child(void)
 {
 	memset(memo_watched, 0, sizeof(memo_watched));
 	memo_watched_count = 0;
+	memo_moves = 0; /* whoever was in the middle of one is gone */
 	frame_memo_begin_generation();
 }
 
@@ -190,16 +191,6 @@ TL_INTERNAL void frame_memo_freed(const void *block)
 {
 	frame_memo_forget(block);
 	frame_memo_forget((const char *)block + MEMO_FENCE);
-}
-
-TL_INTERNAL void frame_memo_lock_all(void)
-{
-	pthread_mutex_lock(&memo_lock);
-}
-
-TL_INTERNAL void frame_memo_unlock_all(void)
-{
-	pthread_mutex_unlock(&memo_lock);
 }
 
 TL_INTERNAL void frame_memo_renew_locks(void)

@@ -36,8 +36,6 @@ TL_INTERNAL void frame_memo_remember(const struct py_frame *frame, const struct 
 /* A block that is watched may be about to be freed. */
 TL_INTERNAL void frame_memo_freed(const void *block);
 
-TL_INTERNAL void frame_memo_lock_all(void);
-TL_INTERNAL void frame_memo_unlock_all(void);
 TL_INTERNAL void frame_memo_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

@@ -414,20 +414,6 @@ TL_INTERNAL uint64_t live_blocks_thinned(void)
 	return TL_LOAD(live_thinned);
 }
 
-TL_INTERNAL void live_blocks_lock_all(void)
-{
-	for (size_t i = 0; i < live_shard_count; i++)
-		pthread_mutex_lock(&live_shards[i].lock);
-	pthread_mutex_lock(&live_spare_lock);
-}
-
-TL_INTERNAL void live_blocks_unlock_all(void)
-{
-	pthread_mutex_unlock(&live_spare_lock);
-	for (size_t i = live_shard_count; i-- > 0;)
-		pthread_mutex_unlock(&live_shards[i].lock);
-}
-
 TL_INTERNAL void live_blocks_renew_locks(void)
 {
 	for (size_t i = 0; i < live_shard_count; i++)

@@ -78,9 +78,6 @@ TL_INTERNAL void live_blocks_find_types(size_t number, uint32_t born_before);
 TL_INTERNAL size_t live_blocks_capacity(void);
 TL_INTERNAL uint64_t live_blocks_thinned(void); /* how often a shard was thinned */
 
-/* For fork: all shards at once, in order. */
-TL_INTERNAL void live_blocks_lock_all(void);
-TL_INTERNAL void live_blocks_unlock_all(void);
 TL_INTERNAL void live_blocks_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

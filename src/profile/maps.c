@@ -2,6 +2,10 @@
  * One array of disjoint intervals, sorted by address, under one mutex: maps are thousands at most,
  * and each costs its owner a syscall. Neighbouring arenas join, so a heap of many gigabytes stays a
  * few entries. A hole punched into a map splits it.
+ *
+ * A fork holds the mutex while libc waits for locks of its own, and of other libraries' handlers.
+ * Who has one of those may be in an mmap here (an allocator's, under its lock): nobody waits for
+ * ever.
  */
 #include "maps.h"
 
@@ -9,13 +13,31 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
-#define MAPS_MOST 4096u
+#define MAPS_MOST        4096u
+#define MAPS_PATIENCE_MS 100
 
 static struct map *maps_list;
-static size_t maps_count; /* these two guarded by maps_lock */
-static uint64_t maps_without_room;
+static size_t maps_count;       /* these two guarded by maps_lock */
+static uint64_t maps_not_known; /* for want of room, or of the lock */
 static pthread_mutex_t maps_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* False: a fork is taking long. */
+static bool maps_lock_in_time(void)
+{
+	struct timespec until;
+
+	if (TL_MOSTLY(pthread_mutex_trylock(&maps_lock) == 0))
+		return true;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += MAPS_PATIENCE_MS * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	return pthread_mutex_timedlock(&maps_lock, &until) == 0;
+}
 
 TL_INTERNAL enum tl_err maps_start(void)
 {
@@ -32,7 +54,7 @@ TL_INTERNAL void maps_reset_in_child(void)
 			maps_list[kept++] = maps_list[i];
 	}
 	maps_count = kept;
-	maps_without_room = 0;
+	maps_not_known = 0;
 }
 
 /* The first map that ends above the address. */
@@ -54,7 +76,7 @@ static size_t maps_search(uintptr_t address)
 static void maps_insert_at(size_t index, const struct map *map)
 {
 	if (maps_count == MAPS_MOST) {
-		maps_without_room++;
+		TL_ADD(maps_not_known, 1);
 		return;
 	}
 	memmove(&maps_list[index + 1], &maps_list[index],
@@ -72,7 +94,10 @@ static void maps_delete_at(size_t index)
 
 TL_INTERNAL void maps_add(const struct map *map)
 {
-	pthread_mutex_lock(&maps_lock);
+	if (!maps_lock_in_time()) {
+		TL_ADD(maps_not_known, 1);
+		return;
+	}
 
 	size_t index = maps_search(map->start);
 	bool is_arena = map->kind == MAP_ARENA;
@@ -92,7 +117,10 @@ TL_INTERNAL size_t maps_remove(uintptr_t start, uintptr_t end, struct map *remov
 {
 	size_t count = 0;
 
-	pthread_mutex_lock(&maps_lock);
+	if (!maps_lock_in_time()) {
+		TL_ADD(maps_not_known, 1);
+		return 0;
+	}
 	for (size_t index = maps_search(start);
 	     index < maps_count && maps_list[index].start < end;) {
 		struct map *map = &maps_list[index];
@@ -131,7 +159,8 @@ TL_INTERNAL uint64_t maps_bytes(const struct map *map)
 
 TL_INTERNAL bool maps_is_arena(uintptr_t address)
 {
-	pthread_mutex_lock(&maps_lock);
+	if (!maps_lock_in_time())
+		return false;
 
 	size_t index = maps_search(address);
 	bool is_arena = index < maps_count && maps_list[index].start <= address &&
@@ -156,15 +185,15 @@ TL_INTERNAL size_t maps_copy(size_t from, struct map *copy, size_t limit)
 
 TL_INTERNAL uint64_t maps_lost(void)
 {
-	return TL_LOAD(maps_without_room);
+	return TL_LOAD(maps_not_known);
 }
 
-TL_INTERNAL void maps_lock_all(void)
+TL_INTERNAL void maps_fork_prepare(void)
 {
 	pthread_mutex_lock(&maps_lock);
 }
 
-TL_INTERNAL void maps_unlock_all(void)
+TL_INTERNAL void maps_fork_parent(void)
 {
 	pthread_mutex_unlock(&maps_lock);
 }

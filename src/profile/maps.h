@@ -3,7 +3,8 @@
  * Runs      in the mmap hooks, whose syscall costs more than this does; and where a realloc in
  *           CPython's layer asks whose a block is.
  * Promises  unmapping a part of a map, or parts of several, leaves the right rest.
- * Gives up  when full: the map is not known, and counted as lost.
+ * Gives up  when full: the map is not known, and counted as lost. So is a change that would have
+ *           to wait for a fork longer than MAPS_PATIENCE_MS.
  */
 #ifndef TL_PROFILE_MAPS_H
 #define TL_PROFILE_MAPS_H
@@ -44,8 +45,9 @@ TL_INTERNAL bool maps_is_arena(uintptr_t address);
 TL_INTERNAL size_t maps_copy(size_t from, struct map *copy, size_t limit);
 TL_INTERNAL uint64_t maps_lost(void);
 
-TL_INTERNAL void maps_lock_all(void);
-TL_INTERNAL void maps_unlock_all(void);
+/* Around fork: the child keeps the arenas, so nobody may be writing. */
+TL_INTERNAL void maps_fork_prepare(void);
+TL_INTERNAL void maps_fork_parent(void);
 TL_INTERNAL void maps_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

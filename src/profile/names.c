@@ -203,18 +203,6 @@ TL_INTERNAL void names_resolve_natives(void)
 	}
 }
 
-TL_INTERNAL void names_lock_all(void)
-{
-	intern_lock(&names_functions);
-	intern_lock(&names_texts);
-}
-
-TL_INTERNAL void names_unlock_all(void)
-{
-	intern_unlock(&names_texts);
-	intern_unlock(&names_functions);
-}
-
 TL_INTERNAL void names_renew_locks(void)
 {
 	intern_renew_lock(&names_functions);

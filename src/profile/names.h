@@ -44,8 +44,6 @@ TL_INTERNAL void names_resolve_natives(void);
 /* How many functions found no room. */
 TL_INTERNAL uint64_t names_others(void);
 
-TL_INTERNAL void names_lock_all(void);
-TL_INTERNAL void names_unlock_all(void);
 TL_INTERNAL void names_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

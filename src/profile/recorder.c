@@ -55,25 +55,15 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	governor_restart_in_child();
 }
 
-TL_INTERNAL void recorder_lock_all(void)
+TL_INTERNAL void recorder_fork_prepare(void)
 {
 	sampler_before_fork();
-	frame_memo_lock_all();
-	maps_lock_all();
-	live_blocks_lock_all();
-	sites_lock_all();
-	stacks_lock_all();
-	names_lock_all();
+	maps_fork_prepare();
 }
 
-TL_INTERNAL void recorder_unlock_all(void)
+TL_INTERNAL void recorder_fork_parent(void)
 {
-	names_unlock_all();
-	stacks_unlock_all();
-	sites_unlock_all();
-	live_blocks_unlock_all();
-	maps_unlock_all();
-	frame_memo_unlock_all();
+	maps_fork_parent();
 }
 
 TL_INTERNAL void recorder_renew_locks(void)

@@ -23,8 +23,10 @@ struct recorder_losses {
 TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s);
 /* A new profile, empty, for a forked child; its start-up delay is what was left of the parent's. */
 TL_INTERNAL void recorder_restart_in_child(void);
-TL_INTERNAL void recorder_lock_all(void); /* for fork: from the top layer down */
-TL_INTERNAL void recorder_unlock_all(void);
+/* Around fork. The locks of the tables are not held over it (lifecycle.c says why): the child may
+ * find any of them half written, and recorder_restart_in_child reads none. */
+TL_INTERNAL void recorder_fork_prepare(void);
+TL_INTERNAL void recorder_fork_parent(void);
 /* In a forked child, where nobody else is running: makes every lock anew, whoever held it. */
 TL_INTERNAL void recorder_renew_locks(void);
 

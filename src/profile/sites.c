@@ -302,22 +302,6 @@ TL_INTERNAL uint64_t sites_refused(void)
 	return TL_LOAD(sites_without_room);
 }
 
-TL_INTERNAL void sites_lock_all(void)
-{
-	intern_lock(&sites_known_lines);
-	for (size_t i = 0; i < SITES_LOCKS; i++)
-		pthread_mutex_lock(&sites_locks[i]);
-	pthread_mutex_lock(&sites_process.lock);
-}
-
-TL_INTERNAL void sites_unlock_all(void)
-{
-	pthread_mutex_unlock(&sites_process.lock);
-	for (size_t i = SITES_LOCKS; i-- > 0;)
-		pthread_mutex_unlock(&sites_locks[i]);
-	intern_unlock(&sites_known_lines);
-}
-
 TL_INTERNAL void sites_renew_locks(void)
 {
 	intern_renew_lock(&sites_known_lines);

@@ -80,8 +80,6 @@ TL_INTERNAL struct sites_peak sites_peak_now(uint32_t now);
 
 TL_INTERNAL uint64_t sites_refused(void);
 
-TL_INTERNAL void sites_lock_all(void);
-TL_INTERNAL void sites_unlock_all(void);
 TL_INTERNAL void sites_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

@@ -68,16 +68,6 @@ TL_INTERNAL uint64_t stacks_refused(void)
 	return TL_LOAD(stacks_without_room);
 }
 
-TL_INTERNAL void stacks_lock_all(void)
-{
-	intern_lock(&stacks_known);
-}
-
-TL_INTERNAL void stacks_unlock_all(void)
-{
-	intern_unlock(&stacks_known);
-}
-
 TL_INTERNAL void stacks_renew_locks(void)
 {
 	intern_renew_lock(&stacks_known);

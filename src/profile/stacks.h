@@ -27,8 +27,6 @@ TL_INTERNAL struct stack_frame stacks_frame(uint32_t stack);
 TL_INTERNAL uint32_t stacks_end(void);
 TL_INTERNAL uint64_t stacks_refused(void);
 
-TL_INTERNAL void stacks_lock_all(void);
-TL_INTERNAL void stacks_unlock_all(void);
 TL_INTERNAL void stacks_renew_locks(void); /* see recorder_renew_locks */
 
 #endif

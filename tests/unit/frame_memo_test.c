@@ -195,8 +195,6 @@ static void a_forked_child_knows_nothing(void **state)
 	(void)state;
 	for (size_t code = 0; code < 2000; code++)
 		remember(code, 4, 9);
-	frame_memo_lock_all();
-	frame_memo_unlock_all();
 	frame_memo_reset_in_child();
 
 	for (size_t code = 0; code < 2000; code++)

@@ -3,6 +3,7 @@
 
 #include "base/random.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -320,6 +321,30 @@ static void a_forked_child_keeps_the_arenas_and_forgets_the_rest(void **state)
 	assert_true(maps_is_arena(BASE + 25 * PAGE));
 }
 
+static void *map_and_unmap(void *found)
+{
+	add(1, 2, 1);
+	*(size_t *)found = maps_remove(0, UINTPTR_MAX, NULL, 0) + maps_is_arena(BASE);
+	return NULL;
+}
+
+static void nobody_waits_for_ever_for_a_fork_that_waits_for_somebody(void **state)
+{
+	pthread_t thread;
+	size_t found = 7;
+
+	(void)state;
+	add_arena(0, 10);
+	maps_fork_prepare();
+	pthread_create(&thread, NULL, map_and_unmap, &found);
+	pthread_join(thread, NULL);
+	maps_fork_parent();
+
+	assert_int_equal(found, 0);
+	assert_int_equal(maps_lost(), 2);
+	assert_known((uintptr_t[]){0, 10, 0, 0});
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +366,8 @@ int main(void)
 		cmocka_unit_test_setup(when_full_new_maps_are_lost_and_counted_and_the_known_stay,
 				       forget),
 		cmocka_unit_test_setup(a_forked_child_keeps_the_arenas_and_forgets_the_rest,
+				       forget),
+		cmocka_unit_test_setup(nobody_waits_for_ever_for_a_fork_that_waits_for_somebody,
 				       forget),
 	};
 

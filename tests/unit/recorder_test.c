@@ -438,8 +438,6 @@ static void a_forked_child_starts_empty(void **state)
 	born(0x1000, 1000);
 	born(0x1000, 1000);
 	recorder_mapped(0x700000, PAGE, false, NULL);
-	recorder_lock_all(); /* as the fork handlers do */
-	recorder_unlock_all();
 
 	recorder_restart_in_child();
 
@@ -493,8 +491,8 @@ static void threads_and_forks_leave_true_sums(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, work, &numbers[i]), 0);
 	for (int i = 0; i < 10; i++) {
-		recorder_lock_all();
-		recorder_unlock_all();
+		recorder_fork_prepare();
+		recorder_fork_parent();
 	}
 	for (int i = 0; i < 3; i++) {
 		pthread_join(threads[i], &failed);

@@ -259,6 +259,11 @@ after()
     assert sum(d["counted"] for d in run.dump.functions if "after" in d["function"] or "genexpr" in d["function"]) >= 100
 
 
+def test_fork_while_other_threads_read_lines_and_flush_every_stream(cc):
+    """glibc's bug 19431: we held the profile's locks over fork, and the program hung within a second."""
+    profile([cc("fork_and_flush.c"), 200], None, settings={**EXHAUSTIVE, "ANY": 1}).check()
+
+
 def test_follow_0_leaves_a_child_alone_that_lives_on(one_python):
     script = ("import os, time\n"
               "if not os.fork():\n"
