@@ -122,4 +122,5 @@ TL_INTERNAL void event_log_fork_parent(void)
 TL_INTERNAL void event_log_fork_child(void)
 {
 	pthread_mutex_init(&event_log_lock, NULL);
+	log_file_reset_in_child(&event_log_file);
 }

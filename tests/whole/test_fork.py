@@ -259,6 +259,18 @@ after()
     assert sum(d["counted"] for d in run.dump.functions if "after" in d["function"] or "genexpr" in d["function"]) >= 100
 
 
+def test_a_child_forked_from_inside_the_last_dump_does_not_write_it_too(few_pythons, cc):
+    if few_pythons.wrapper:
+        pytest.skip("another libc than the compiler's")
+    script = "kept = [bytes(5000) for _ in range(100)]\n"
+    run = profile(few_pythons, script, settings={**SAMPLED, "MEMORY_PROFILER_EVENTS": 1},
+                  preload_also=[cc("fork_while_writing.c", shared=True)]).check()
+    assert len(run.tables) == 1 and len(run.dumps) == 1 and run.stderr == ""
+    assert run.snapshot()["dump"]["final"] is True
+    births = [event["ptr"] for event in run.events if event.get("size", 0) == 5033]
+    assert len(births) == len(set(births)) == 100
+
+
 def test_follow_0_leaves_a_child_alone_that_lives_on(one_python):
     script = ("import os, time\n"
               "if not os.fork():\n"
