@@ -54,7 +54,9 @@ def fail_one(library, python, kind, nth, truth):
         except ValueError as error:
             wrong.append("not JSON: %s" % error)
         else:
-            if kind != "clock" and not ours and (min(tables, documents) < DUMPS or snapshots < 2):
+            # Without Py_GetVersion a process is no Python: it is left alone, in silence.
+            may_be_silent = kind == "clock" or kind == "dlsym" and not log.exists()
+            if not may_be_silent and not ours and (min(tables, documents) < DUMPS or snapshots < 2):
                 wrong.append("lost in silence: %d tables, %d dumps in the lines, %d snapshots"
                              % (tables, documents, snapshots))
         return os.path.exists(hit), wrong
