@@ -8,6 +8,9 @@ import subprocess
 from pathlib import Path
 
 
+MOST = 12  # processes that are looked at
+
+
 def session(leader):
     """The pids of the session that `leader` began: the program and what it has forked."""
     found = []
@@ -34,7 +37,10 @@ def _threads(pid):
 def stacks(leader):
     """Text: the stack of every thread of every process of the session."""
     parts = []
-    for pid in session(leader):
+    pids = session(leader)
+    if len(pids) > MOST:
+        parts.append("%d processes, of which the first %d are shown" % (len(pids), MOST))
+    for pid in pids[:MOST]:
         try:
             parts.append("-- process %d: %s" % (
                 pid, Path("/proc/%d/cmdline" % pid).read_bytes().replace(b"\0", b" ").decode(errors="replace")))
