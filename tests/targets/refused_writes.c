@@ -14,7 +14,8 @@ static bool is_refused(int fd)
 {
 	struct stat status;
 
-	if (access(getenv("REFUSED"), F_OK) != 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
+	if (access(getenv("REFUSED"), F_OK) != 0 || fstat(fd, &status) != 0 ||
+	    !S_ISREG(status.st_mode))
 		return false;
 	errno = atoi(getenv("REFUSED_ERROR"));
 	return true;
