@@ -134,7 +134,7 @@ build/torture/trackleak.so: trackleak.c tests/torture/fault_plan.h $(SOURCES) Ma
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(AGENT_FLAGS) $(CFLAGS) -include tests/torture/fault_plan.h -o $@ trackleak.c $(LDFLAGS) $(AGENT_LIBS)
 
-torture: build/torture/trackleak.so  ## fail each of our own mmap, open, write, rename, pthread_create, clock: the host must not notice
+torture: build/torture/trackleak.so  ## fail each of our own calls to the system, one after the other: the host must not notice
 	@python3 tests/torture/run.py $(CURDIR)/$< $(PYTHON)
 
 .PHONY: torture-short

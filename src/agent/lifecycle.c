@@ -148,6 +148,7 @@ static void lifecycle_retire(void)
 	TL_STORE(lifecycle.restart_at_ns, 0);
 	sampler_min_size = SIZE_MAX;
 	sampler_close();
+	log_folder_is_shut = true;
 	thread_self.is_summoned = false;
 }
 
@@ -170,7 +171,7 @@ static void lifecycle_after_fork_in_child(void)
 	reports_restart_in_child();
 	lifecycle.has_tried_exec = false;
 	lifecycle.has_begun = false;
-	if (config.follow)
+	if (config.follow && lifecycle_is_active())
 		lifecycle_summon();
 	else
 		lifecycle_retire();
@@ -210,7 +211,9 @@ TL_INTERNAL bool lifecycle_start(void)
 	log_folder_start(is_silent);
 	if (found == TL_ERR_UNKNOWN && !is_silent)
 		diag_say("no Python stacks: this version is not known: ", py_layout.version, NULL);
-	if (recorder_start(config.startup_delay_s) != TL_OK || contexts_start() != TL_OK) {
+	if (recorder_start(config.startup_delay_s) != TL_OK || contexts_start() != TL_OK ||
+	    pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent,
+			   lifecycle_after_fork_in_child) != 0) {
 		diag_say("not profiling: no memory for our tables", NULL);
 		return false;
 	}
@@ -219,8 +222,6 @@ TL_INTERNAL bool lifecycle_start(void)
 	if (!is_silent && !snapshot_json_is_there())
 		lifecycle_print_banner();
 	(void)at_quick_exit(lifecycle_quick_exit); /* where it has no room, quick_exit is unseen */
-	pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent,
-		       lifecycle_after_fork_in_child);
 	return true;
 }
 

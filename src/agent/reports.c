@@ -22,6 +22,7 @@
 static struct {
 	struct snapshot_identity identity; /* these guarded by lock */
 	struct snapshot *frozen;
+	bool has_missed; /* there was no memory to freeze them: what is taken later is not them */
 	pthread_mutex_t lock;
 	char hostname[65], program[64];
 	double cpu_s;
@@ -50,6 +51,8 @@ TL_INTERNAL void reports_restart_in_child(void)
 	reports.cpu_s = 0;
 	snapshot_release(reports.frozen);
 	reports.frozen = NULL;
+	reports.has_missed = false;
+	dump_reset_in_child();
 	snapshot_live_reset_in_child();
 	contexts_reset_in_child();
 	reports_renew_lock();
@@ -119,10 +122,15 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 	if (config.events)
 		event_log_flush();
 
-	struct snapshot *snapshot = reports.frozen != NULL ? reports.frozen : reports_take(false);
-
 	/* Between the interpreter's end and the process's there is nothing to say twice. */
-	if (snapshot != NULL && (is_final || reports.frozen == NULL)) {
+	bool is_due = !reports.has_missed && (is_final || reports.frozen == NULL);
+	struct snapshot *snapshot = reports.frozen;
+
+	if (is_due && snapshot == NULL)
+		snapshot = reports_take(false);
+	if (is_due && snapshot == NULL) {
+		dump_write(NULL);
+	} else if (is_due) {
 		snapshot->is_final = is_final;
 		reports_note_shipping(snapshot);
 		dump_write(snapshot);
@@ -146,8 +154,12 @@ TL_INTERNAL void reports_freeze(void)
 {
 	if (!reports_lock_within(1000))
 		return;
-	if (reports.frozen == NULL)
+	if (reports.frozen == NULL) {
 		reports.frozen = reports_take(true);
+		reports.has_missed = reports.frozen == NULL;
+	}
+	if (reports.has_missed)
+		dump_write(NULL);
 	pthread_mutex_unlock(&reports.lock);
 }
 
@@ -163,6 +175,7 @@ TL_INTERNAL void reports_thaw(void)
 		return;
 	snapshot_release(reports.frozen);
 	reports.frozen = NULL;
+	reports.has_missed = false;
 	pthread_mutex_unlock(&reports.lock);
 }
 

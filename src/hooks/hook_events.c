@@ -24,20 +24,25 @@ static size_t hook_events_used;
 static bool hook_events_was_full;
 static pthread_mutex_t hook_events_lock = PTHREAD_MUTEX_INITIALIZER;
 
+static void hook_events_reset_in_child(void)
+{
+	pages_clear(hook_events_blocks, HOOK_EVENT_SLOTS * sizeof(uintptr_t));
+	hook_events_used = 0;
+	pthread_mutex_init(&hook_events_lock, NULL);
+}
+
 TL_INTERNAL void hook_events_start(void)
 {
 	if (!config.events)
 		return;
 	hook_events_blocks = pages_map(HOOK_EVENT_SLOTS * sizeof(uintptr_t));
+	if (hook_events_blocks != NULL &&
+	    pthread_atfork(NULL, NULL, hook_events_reset_in_child) != 0) {
+		pages_unmap(hook_events_blocks, HOOK_EVENT_SLOTS * sizeof(uintptr_t));
+		hook_events_blocks = NULL;
+	}
 	if (hook_events_blocks == NULL)
 		diag_say("no event log: no memory for its table", NULL);
-}
-
-TL_INTERNAL void hook_events_reset_in_child(void)
-{
-	pages_clear(hook_events_blocks, HOOK_EVENT_SLOTS * sizeof(uintptr_t));
-	hook_events_used = 0;
-	pthread_mutex_init(&hook_events_lock, NULL);
 }
 
 static size_t hook_events_home(uintptr_t block)

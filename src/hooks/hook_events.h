@@ -15,7 +15,6 @@
 
 /* Does nothing where events are off. */
 TL_INTERNAL void hook_events_start(void);
-TL_INTERNAL void hook_events_reset_in_child(void);
 
 TL_INTERNAL bool hook_events_are_on(void);
 TL_INTERNAL void hook_events_born(const void *block, size_t size, enum live_layer layer,

@@ -383,7 +383,8 @@ static void hook_python_put_in(void)
 
 TL_INTERNAL void hook_python_install(void)
 {
-	if (py_layout.get_allocator == NULL || py_layout.set_allocator == NULL)
+	if (py_layout.get_allocator == NULL || py_layout.set_allocator == NULL ||
+	    py_layout.is_initialized == NULL)
 		return;
 	hook_was_tried = true;
 	frame_memo_set_sound(config.python_uses_malloc); /* libc sees it all */

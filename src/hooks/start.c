@@ -7,7 +7,6 @@
 #include "hook_python.h"
 
 #include <errno.h>
-#include <pthread.h>
 
 static __attribute__((constructor)) void start_agent(void)
 {
@@ -19,7 +18,6 @@ static __attribute__((constructor)) void start_agent(void)
 		hook_events_start();
 		hook_mmap_find_python();
 		hook_python_install();
-		pthread_atfork(NULL, NULL, hook_events_reset_in_child);
 		lifecycle_run();
 	}
 	thread_self.busy = false;

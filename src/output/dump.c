@@ -152,10 +152,9 @@ static void dump_write_lines(const struct snapshot *snapshot, char *scratch)
 	dump_lines_file.name = NULL;
 }
 
-TL_INTERNAL void dump_write(const struct snapshot *snapshot)
+/* False without memory for the scratch. */
+static bool dump_write_all(const struct snapshot *snapshot)
 {
-	static bool has_complained;
-	int saved_errno = errno;
 	size_t rows = snapshot->site_count < config.top ? snapshot->site_count : (size_t)config.top;
 	size_t room = dump_ranking_bytes(snapshot) + DUMP_LINES;
 	char *scratch;
@@ -164,14 +163,29 @@ TL_INTERNAL void dump_write(const struct snapshot *snapshot)
 	if (room < table_room(rows))
 		room = table_room(rows);
 	scratch = pages_map(room);
-	if (scratch != NULL) {
-		dump_write_table(snapshot, scratch, room);
-		dump_write_lines(snapshot, scratch);
-		snapshot_json_write(snapshot, scratch);
-		pages_unmap(scratch, room);
-	} else if (!has_complained) {
+	if (scratch == NULL)
+		return false;
+	dump_write_table(snapshot, scratch, room);
+	dump_write_lines(snapshot, scratch);
+	snapshot_json_write(snapshot, scratch);
+	pages_unmap(scratch, room);
+	return true;
+}
+
+TL_INTERNAL void dump_write(const struct snapshot *snapshot)
+{
+	static bool has_complained;
+	int saved_errno = errno;
+
+	if ((snapshot == NULL || !dump_write_all(snapshot)) && !has_complained) {
 		has_complained = true;
 		diag_say("no memory for a dump: it is not written", NULL);
 	}
 	errno = saved_errno;
+}
+
+TL_INTERNAL void dump_reset_in_child(void)
+{
+	log_file_reset_in_child(&dump_table_file);
+	log_file_reset_in_child(&dump_lines_file);
 }

@@ -12,6 +12,8 @@
 
 struct snapshot;
 
+/* NULL: there was no memory to take one; that is said. */
 TL_INTERNAL void dump_write(const struct snapshot *snapshot);
+TL_INTERNAL void dump_reset_in_child(void);
 
 #endif

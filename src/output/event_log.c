@@ -112,4 +112,5 @@ TL_INTERNAL void event_log_fork_child(void)
 {
 	text_clear(&event_log_text);
 	pthread_mutex_init(&event_log_lock, NULL);
+	log_file_reset_in_child(&event_log_file);
 }

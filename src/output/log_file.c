@@ -220,6 +220,8 @@ static size_t log_file_write(int fd, const char *bytes, size_t length, bool must
 	ssize_t written;
 	int error;
 
+	if (log_folder_is_shut)
+		return length;
 	do {
 		written = is_torn ? writev(fd, parts, 2) : writev(fd, parts + 1, 1);
 	} while (written < 0 && errno == EINTR);
@@ -286,13 +288,19 @@ TL_COLD static void log_file_tell_recovery(const struct log_file *file)
 		 NULL);
 }
 
+TL_INTERNAL void log_file_reset_in_child(struct log_file *file)
+{
+	file->lost_bytes = 0;
+	file->has_recovered = file->has_complained;
+}
+
 TL_INTERNAL enum tl_err log_file_append(struct log_file *file, const char *bytes, size_t length)
 {
 	int saved_errno = errno;
 	size_t written;
 
 	if (log_file_is_stderr(file->name))
-		written = diag_write(bytes, length);
+		written = log_folder_is_shut ? length : diag_write(bytes, length);
 	else
 		written = log_file_try(file->name, bytes, length, !file->is_whole);
 	file->is_whole = written == length;

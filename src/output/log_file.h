@@ -25,6 +25,9 @@ struct log_file {
 	bool has_complained, has_recovered; /* the line about each has been said */
 };
 
+/* A forked child has lost nothing yet, and does not say what its parent has said. */
+TL_INTERNAL void log_file_reset_in_child(struct log_file *file);
+
 /* Appends whole lines; rotates before when the file would pass config.log_max_mb. */
 TL_INTERNAL enum tl_err log_file_append(struct log_file *file, const char *bytes, size_t length);
 /* The full path of a log of that name in this process, for people to read. */

@@ -30,6 +30,7 @@ enum log_folder_choice {
 	LOG_FOLDER_NONE,
 };
 
+TL_INTERNAL bool log_folder_is_shut;
 TL_INTERNAL const char *log_folder_temporary = "/tmp";
 
 static enum log_folder_choice

@@ -28,6 +28,10 @@ TL_INTERNAL void log_folder_path(struct text *path);
  * open folder? */
 TL_INTERNAL bool log_folder_is_shared(int folder);
 
+/* This process writes no file any more: a child that was forked inside the agent goes on with what
+ * its parent writes, too. */
+TL_DATA bool log_folder_is_shut;
+
 /* Where the fall-back folders stand: /tmp. Changed by tests only. */
 TL_DATA const char *log_folder_temporary;
 

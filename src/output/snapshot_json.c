@@ -42,7 +42,7 @@ static void snapshot_json_flush(struct snapshot_json *json)
 {
 	size_t done = 0;
 
-	while (json->error == 0 && done < json->text.length) {
+	while (json->error == 0 && done < json->text.length && !log_folder_is_shut) {
 		ssize_t written = write(json->fd, json->text.data + done, json->text.length - done);
 
 		if (written > 0)
@@ -481,6 +481,8 @@ static int snapshot_json_replace(int folder, const struct snapshot *snapshot, ch
 	snapshot_json_put_all(&json, snapshot);
 	if (close(json.fd) != 0 && json.error == 0) /* network file systems tell it here */
 		json.error = errno;
+	if (log_folder_is_shut)
+		return 0; /* the file is the parent's */
 	if (json.error == 0 && renameat(folder, temporary_buffer, folder, name_buffer) != 0)
 		json.error = errno;
 	if (json.error != 0)

@@ -90,6 +90,10 @@ TL_INTERNAL void real_malloc_find(void)
 	REAL_FIND(real_fexecve, "fexecve");
 	REAL_FIND(real_execveat, "execveat");
 	REAL_FIND(real_heap_ask, "mallinfo2");
+	/* Not looked for a second time: dlsym frees its last error's text, and that free would come
+	 * back here and free it again. */
+	if (real_free == real_free_first && __libc_free != NULL)
+		real_free = __libc_free;
 	real_is_looking = false;
 }
 

@@ -4,6 +4,7 @@
 #define TORTURE_FAULT_PLAN_H
 
 #define _GNU_SOURCE 1
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -21,9 +22,9 @@ static bool fault_is_due(const char *kind)
 	static const char *wanted;
 	static int left;
 	long hit;
-	static bool is_read; /* the first call comes from the constructor, which is alone */
+	static bool is_read; /* the first call comes while the program is started: one thread */
 
-	if (!is_read) {
+	if (!is_read && environ != NULL) {
 		is_read = true;
 		wanted = getenv("TORTURE_KIND");
 		left = wanted != NULL ? atoi(getenv("TORTURE_NTH")) : 0;
@@ -60,6 +61,8 @@ static int fault(const char *kind, int error)
 #define writev(...)         (fault("write", ENOSPC) ? -1 : (writev)(__VA_ARGS__))
 #define renameat(...)       (fault("rename", EACCES) ? -1 : (renameat)(__VA_ARGS__))
 #define pthread_create(...) (fault("thread", EAGAIN) ? EAGAIN : (pthread_create)(__VA_ARGS__))
+#define pthread_atfork(...) (fault("atfork", ENOMEM) ? ENOMEM : (pthread_atfork)(__VA_ARGS__))
+#define dlsym(...)          (fault("dlsym", ENOENT) ? NULL : (dlsym)(__VA_ARGS__))
 #define clock_gettime(...)  (fault("clock", EINVAL) ? -1 : (clock_gettime)(__VA_ARGS__))
 
 #endif

@@ -194,6 +194,16 @@ static void without_any_folder_one_line_is_said_and_nothing_else_happens(void **
 	assert_int_equal(count(said, "no files are written"), 1);
 }
 
+static void a_dump_without_memory_is_told_of_once(void **state)
+{
+	(void)state;
+	dump_write(NULL);
+	dump_write(NULL);
+
+	assert_int_equal(count(said, "no memory for a dump"), 1);
+	assert_null(read_file(in(log_dir, "profiler.json")));
+}
+
 static void two_processes_never_mix_their_tables(void **state)
 {
 	enum { DUMPS = 200 };
@@ -299,6 +309,7 @@ int main(void)
 		IN_A_FOLDER(a_huge_top_costs_no_memory_it_does_not_use),
 		IN_A_FOLDER(a_full_disk_costs_one_line_for_each_kind),
 		IN_A_FOLDER(without_any_folder_one_line_is_said_and_nothing_else_happens),
+		IN_A_FOLDER(a_dump_without_memory_is_told_of_once),
 		IN_A_FOLDER(the_rows_of_the_table_the_alarms_and_the_process_are_shipped),
 		IN_A_FOLDER(what_is_shipped_is_always_in_the_lines),
 		IN_A_FOLDER(two_processes_never_mix_their_tables),

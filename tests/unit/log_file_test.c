@@ -362,6 +362,36 @@ static void a_full_disk_is_said_once_counted_and_tears_one_line(void **state)
 	assert_file_is(in(log_dir, "profiler.json"), "12345\n6789\nfghij\nklmno\n");
 }
 
+static void have_a_child_while_it_is_full(void)
+{
+	append("123456789012345\n");
+	log_file_reset_in_child(&file);
+	setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, RLIM_INFINITY});
+	append("a child's\n");
+	_exit(lines_said == 1 && file.lost_bytes == 0 ? 0 : 1);
+}
+
+static void a_forked_child_does_not_say_again_what_its_parent_said(void **state)
+{
+	(void)state;
+	assert_int_equal(in_a_child_whose_disk_is_full_at(10, have_a_child_while_it_is_full), 0);
+}
+
+static void what_is_shut_is_not_written_and_nothing_is_said(void **state)
+{
+	(void)state;
+	append("one\n");
+	log_folder_is_shut = true;
+	append("two\n");
+	file.name = "-";
+	append("three\n");
+	log_folder_is_shut = false;
+
+	assert_file_is(in(log_dir, "profiler.json"), "one\n");
+	assert_string_equal(written_to_stderr, "");
+	assert_int_equal(lines_said, 0);
+}
+
 static void a_torn_line_of_another_process_is_ended_first(void **state)
 {
 	(void)state;
@@ -506,6 +536,8 @@ int main(void)
 		IN_A_FOLDER(rotates_while_others_are_busy_appending),
 		IN_A_FOLDER(no_line_is_taken_for_torn_while_another_process_appends),
 		IN_A_FOLDER(a_full_disk_is_said_once_counted_and_tears_one_line),
+		IN_A_FOLDER(a_forked_child_does_not_say_again_what_its_parent_said),
+		IN_A_FOLDER(what_is_shut_is_not_written_and_nothing_is_said),
 		IN_A_FOLDER(a_torn_line_of_another_process_is_ended_first),
 		IN_A_FOLDER(two_processes_lose_and_tear_no_line_while_both_rotate),
 		IN_A_FOLDER(of_two_processes_that_find_it_full_only_one_rotates),

@@ -22,6 +22,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import watchdog
+
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = ROOT / "tests" / "targets"
 LIBRARY = Path(os.environ.get("TRACKLEAK_LIBRARY") or ROOT / "trackleak.so").resolve()
@@ -174,10 +176,11 @@ class Run:
         try:
             self.stdout, self.stderr = self.process.communicate(input, timeout=timeout)
         except subprocess.TimeoutExpired:
+            seen = watchdog.stacks(self.process.pid)
             os.killpg(self.process.pid, signal.SIGKILL)
             self.stdout, self.stderr = self.process.communicate()
-            raise AssertionError("hung: not done after %d s: %r\n%s\n%s"
-                                 % (timeout, self.argv, self.stdout[-2000:], self.stderr[-2000:])) from None
+            raise AssertionError("hung: not done after %d s: %r\n%s\n%s\n%s"
+                                 % (timeout, self.argv, self.stdout[-2000:], self.stderr[-2000:], seen)) from None
         self.status = self.process.returncode
         return self
 

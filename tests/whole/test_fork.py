@@ -264,6 +264,18 @@ def test_fork_while_other_threads_read_lines_and_flush_every_stream(cc):
     profile([cc("fork_and_flush.c"), 200], None, settings={**EXHAUSTIVE, "ANY": 1}).check()
 
 
+def test_a_child_forked_from_inside_the_last_dump_does_not_write_it_too(few_pythons, cc):
+    if few_pythons.wrapper:
+        pytest.skip("another libc than the compiler's")
+    script = "kept = [bytes(5000) for _ in range(100)]\n"
+    run = profile(few_pythons, script, settings={**SAMPLED, "MEMORY_PROFILER_EVENTS": 1},
+                  preload_also=[cc("fork_while_writing.c", shared=True)]).check()
+    assert len(run.tables) == 1 and len(run.dumps) == 1 and run.stderr == ""
+    assert run.snapshot()["dump"]["final"] is True
+    births = [event["ptr"] for event in run.events if event.get("size", 0) == 5033]
+    assert len(births) == len(set(births)) == 100
+
+
 def test_follow_0_leaves_a_child_alone_that_lives_on(one_python):
     script = ("import os, time\n"
               "if not os.fork():\n"
