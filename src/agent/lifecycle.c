@@ -93,7 +93,7 @@ static void lifecycle_print_banner(void)
  * be about to become another program. */
 static void lifecycle_summon(void)
 {
-	lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
+	TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
 	thread_self.is_summoned = true;
 	sampler_withhold(&thread_self, LIFECYCLE_SUMMONS_BYTES);
 }
@@ -105,9 +105,9 @@ static void lifecycle_before_fork(void)
 		return;
 	}
 	thread_self.busy = true;
-	if (lifecycle.restart_at_ns == 0 && worker_is_running() &&
+	if (TL_LOAD(lifecycle.restart_at_ns) == 0 && worker_is_running() &&
 	    worker_stop(LIFECYCLE_FORK_WAIT_MS))
-		lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
+		TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
 	elastic_post_stop(LIFECYCLE_FORK_WAIT_MS);
 	recorder_lock_all();
 	event_log_fork_prepare();
@@ -130,9 +130,9 @@ static void lifecycle_after_fork_in_parent(void)
 	elastic_post_fork_parent();
 	event_log_fork_parent();
 	recorder_unlock_all();
-	if (lifecycle.restart_at_ns != 0) {
+	if (TL_LOAD(lifecycle.restart_at_ns) != 0) {
 		if (py_layout.minor < 12) {
-			lifecycle.restart_at_ns = 0;
+			TL_STORE(lifecycle.restart_at_ns, 0);
 			worker_start();
 		} else {
 			lifecycle_summon();
@@ -336,7 +336,7 @@ TL_INTERNAL void lifecycle_go_on(void)
 
 	if (lifecycle_is_active() && lifecycle.is_over && getpid() == lifecycle.pid) {
 		lifecycle.is_over = false;
-		lifecycle.restart_at_ns = clock_precise_ns();
+		TL_STORE(lifecycle.restart_at_ns, clock_precise_ns());
 	}
 	errno = saved_errno;
 }

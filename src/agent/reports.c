@@ -24,7 +24,7 @@ static struct {
 	struct snapshot *frozen;
 	pthread_mutex_t lock;
 	char hostname[65], program[64];
-	double cpu_s;
+	double cpu_s; /* atomic */
 } reports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 TL_INTERNAL void reports_start(void)
@@ -104,7 +104,7 @@ static struct snapshot *reports_take(bool may_ask_libc)
 {
 	reports_ask_libc(may_ask_libc);
 	reports.identity.dump++;
-	reports.identity.agent_cpu_s = reports.cpu_s;
+	__atomic_load(&reports.cpu_s, &reports.identity.agent_cpu_s, __ATOMIC_RELAXED);
 	return snapshot_build(&reports.identity);
 }
 
@@ -168,5 +168,5 @@ TL_INTERNAL void reports_thaw(void)
 
 TL_INTERNAL void reports_note_cpu(double cpu_s)
 {
-	reports.cpu_s = cpu_s;
+	__atomic_store(&reports.cpu_s, &cpu_s, __ATOMIC_RELAXED);
 }

@@ -57,13 +57,13 @@ TL_INTERNAL void recorder_restart_in_child(void)
 
 TL_INTERNAL void recorder_lock_all(void)
 {
-	sampler_before_fork();
 	leaf_memo_lock_all();
 	maps_lock_all();
 	live_blocks_lock_all();
 	sites_lock_all();
 	stacks_lock_all();
 	names_lock_all();
+	sampler_before_fork();
 }
 
 TL_INTERNAL void recorder_unlock_all(void)
