@@ -310,14 +310,16 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	struct thread *thread = &thread_self;
 	int saved_errno = errno;
 
+	/* A signal handler ends the process while its thread is inside the agent, maybe with a lock of
+	 * ours: the last periodic dump stands. */
+	if (thread->busy)
+		return;
 	if (!lifecycle_is_active() || lifecycle.is_over || getpid() != lifecycle.pid)
 		return;
 	/* A child forked to become another program leaves no trace, though there may be none. */
 	lifecycle.has_tried_exec |= is_exec;
 	if (lifecycle.has_tried_exec && !lifecycle.has_begun)
 		return;
-
-	bool was_busy = thread->busy;
 
 	thread->busy = true;
 	worker_stop(LIFECYCLE_EXIT_WAIT_MS);
@@ -326,7 +328,7 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	reports_dump(true, LIFECYCLE_EXIT_WAIT_MS);
 	if (config.elasticsearch)
 		elastic_post_flush(LIFECYCLE_FLUSH_MS);
-	thread->busy = was_busy;
+	thread->busy = false;
 	errno = saved_errno;
 }
 
