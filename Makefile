@@ -170,7 +170,7 @@ test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which a
 # SECONDS: how long each service is under load; 10 are enough to see that it works.
 SERVICES_PYTHON = $(CACHE)/services-$(notdir $(PYTHON))-$(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
 test-services: build $(VENV)/ready  ## gunicorn, uvicorn, celery and worker pools under load for SECONDS (120) each
-	@test -e $(SERVICES_PYTHON)/ready || { $(PYTHON) -m venv --clear $(SERVICES_PYTHON) && \
+	@test $(SERVICES_PYTHON)/ready -nt tests/services/requirements.txt || { $(PYTHON) -m venv --clear $(SERVICES_PYTHON) && \
 		$(SERVICES_PYTHON)/bin/python -m pip install -q --disable-pip-version-check -r tests/services/requirements.txt && \
 		touch $(SERVICES_PYTHON)/ready; }
 	@PYTHONDONTWRITEBYTECODE=1 SERVICES_PYTHON=$(SERVICES_PYTHON)/bin/python SECONDS=$(or $(SECONDS),120) \
