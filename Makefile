@@ -10,6 +10,7 @@ CLANG          ?= clang
 V              ?= 0
 PYTEST_ARGS    ?=
 FUZZ_SECONDS   ?= 20
+SECONDS        ?=
 TRUTH_ARGS     ?=
 BENCH_ARGS     ?=
 
@@ -43,7 +44,7 @@ COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fsta
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
 
 .PHONY: build command check lint deps verify run bench test unit whole test-long test-foreign single install uninstall clean quickstart help \
-	asan ubsan tsan torture truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
+	asan ubsan tsan torture storms soak stress-asan stress-ubsan stress-tsan test-services truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
 	kibana-install
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -150,6 +151,23 @@ test-foreign: build  ## glibc's malloc tests and CPython's own suite, with the l
 	python3 tools/foreign/cpython.py $(CURDIR)/trackleak.so \
 		--versions "$(VERSIONS)" --modules "$(MODULES)" --modes "$(MODES)" || status=1; exit $$status
 
+storms: deps-test build $(VENV)/ready  ## forks, threads, signals, exits and unloaded libraries by the thousand (some minutes an interpreter)
+	@$(PYTEST) -n 2 --long -k test_storms
+
+soak: build  ## SECONDS (1800) of mixed load at rate 1, a dump every second: our memory and descriptors stay flat
+	@PYTHONDONTWRITEBYTECODE=1 python3 tests/soak/run.py $(CURDIR)/trackleak.so $(PYTHON) $(or $(SECONDS),1800)
+
+# The whole agent and a program that presses it, as one translation unit under a sanitizer. Its lines are not held to be
+# wrong by -Wtsan: a fence is there for processors, and what it orders is atomic.
+build/stress/%: tests/stress/stress.c tests/stress/hooks.h trackleak.c $(SOURCES) Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -g -fno-builtin $(WARNINGS) $(if $(filter tsan,$*),-Wno-tsan) $(FLAGS_$*) $(CFLAGS) \
+		-include tests/stress/hooks.h -o $@ $< $(AGENT_LIBS)
+
+stress-asan stress-ubsan stress-tsan: stress-%: build/stress/%  ## SECONDS (60) of the whole agent under a sanitizer: threads, forks, dumps, frees
+	@tools/run-stress $< $(or $(SECONDS),60)
+
 truth: deps-test build $(VENV)/ready  ## score the verdict on the programs of tests/corpus, on every interpreter found
 	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tests/corpus/score.py $(TRUTH_ARGS)
 
@@ -158,6 +176,15 @@ SERVERS ?=
 test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which are fetched (once) and started here
 	@PYTHONDONTWRITEBYTECODE=1 TEST_PYTHON="$(PYTHON)" $(VENV)/bin/python -m pytest -p no:cacheprovider tests/es \
 		$(if $(SERVERS),-k "$(subst $(space), or ,$(SERVERS:%=[%]))") $(PYTEST_ARGS)
+
+# SECONDS: how long each service is under load; 10 are enough to see that it works.
+SERVICES_PYTHON = $(CACHE)/services-$(notdir $(PYTHON))-$(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+test-services: build $(VENV)/ready  ## gunicorn, uvicorn, celery and worker pools under load for SECONDS (120) each
+	@test $(SERVICES_PYTHON)/ready -nt tests/services/requirements.txt || { $(PYTHON) -m venv --clear $(SERVICES_PYTHON) && \
+		$(SERVICES_PYTHON)/bin/python -m pip install -q --disable-pip-version-check -r tests/services/requirements.txt && \
+		touch $(SERVICES_PYTHON)/ready; }
+	@PYTHONDONTWRITEBYTECODE=1 SERVICES_PYTHON=$(SERVICES_PYTHON)/bin/python SECONDS=$(or $(SECONDS),120) \
+		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/services $(PYTEST_ARGS)
 
 deps-es:  ## install what test-es needs: Java 17, Maven, openssl
 	@tools/deps install es
@@ -245,6 +272,7 @@ help:  ## this page
 	@echo '  CC=gcc CLANG=clang    the compilers; CFLAGS and LDFLAGS are added to ours'
 	@echo '  PYTEST_ARGS="-k fork" which of the whole tests; FUZZ_SECONDS=20 for each fuzzer'
 	@echo '  VERSIONS="3.11" MODULES="must, or test_os ..." MODES="default" which part of CPython'"'"'s suite test-foreign runs'
+	@echo '  SECONDS=60            how long soak, stress-asan (-ubsan, -tsan) and each service of test-services take'
 	@echo '  TRUTH_ARGS="--python 3.11" which part of the corpus (tests/corpus/score.py --help)'
 	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS=opensearch picks the servers of test-es'
 	@echo '  V=1                   show the commands'

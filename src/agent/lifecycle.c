@@ -95,7 +95,7 @@ static void lifecycle_print_banner(void)
  * be about to become another program. */
 static void lifecycle_summon(void)
 {
-	lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
+	TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
 	thread_self.is_summoned = true;
 	sampler_withhold(&thread_self, LIFECYCLE_SUMMONS_BYTES);
 }
@@ -107,9 +107,9 @@ static void lifecycle_before_fork(void)
 		return;
 	}
 	thread_self.busy = true;
-	if (lifecycle.restart_at_ns == 0 && worker_is_running() &&
+	if (TL_LOAD(lifecycle.restart_at_ns) == 0 && worker_is_running() &&
 	    worker_stop(LIFECYCLE_FORK_WAIT_MS))
-		lifecycle.restart_at_ns = clock_precise_ns() + LIFECYCLE_RESTART_NS;
+		TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
 	elastic_post_stop(LIFECYCLE_FORK_WAIT_MS);
 	recorder_fork_prepare();
 	elastic_post_fork_prepare();
@@ -130,9 +130,9 @@ static void lifecycle_after_fork_in_parent(void)
 		return;
 	elastic_post_fork_parent();
 	recorder_fork_parent();
-	if (lifecycle.restart_at_ns != 0) {
+	if (TL_LOAD(lifecycle.restart_at_ns) != 0) {
 		if (py_layout.minor < 12) {
-			lifecycle.restart_at_ns = 0;
+			TL_STORE(lifecycle.restart_at_ns, 0);
 			worker_start();
 		} else {
 			lifecycle_summon();
@@ -311,14 +311,16 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	struct thread *thread = &thread_self;
 	int saved_errno = errno;
 
+	/* A signal handler ends the process while its thread is inside the agent, maybe with a lock of
+	 * ours: the last periodic dump stands. */
+	if (thread->busy)
+		return;
 	if (!lifecycle_is_active() || lifecycle.is_over || getpid() != lifecycle.pid)
 		return;
 	/* A child forked to become another program leaves no trace, though there may be none. */
 	lifecycle.has_tried_exec |= is_exec;
 	if (lifecycle.has_tried_exec && !lifecycle.has_begun)
 		return;
-
-	bool was_busy = thread->busy;
 
 	thread->busy = true;
 	worker_stop(LIFECYCLE_EXIT_WAIT_MS);
@@ -327,7 +329,7 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	reports_dump(true, LIFECYCLE_EXIT_WAIT_MS);
 	if (config.elasticsearch)
 		elastic_post_flush(LIFECYCLE_FLUSH_MS);
-	thread->busy = was_busy;
+	thread->busy = false;
 	errno = saved_errno;
 }
 
@@ -337,7 +339,7 @@ TL_INTERNAL void lifecycle_go_on(void)
 
 	if (lifecycle_is_active() && lifecycle.is_over && getpid() == lifecycle.pid) {
 		lifecycle.is_over = false;
-		lifecycle.restart_at_ns = clock_precise_ns();
+		TL_STORE(lifecycle.restart_at_ns, clock_precise_ns());
 	}
 	errno = saved_errno;
 }

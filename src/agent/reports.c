@@ -25,7 +25,7 @@ static struct {
 	bool has_missed; /* there was no memory to freeze them: what is taken later is not them */
 	pthread_mutex_t lock;
 	char hostname[65], program[64];
-	double cpu_s;
+	double cpu_s; /* atomic */
 } reports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 TL_INTERNAL void reports_start(void)
@@ -107,7 +107,7 @@ static struct snapshot *reports_take(bool may_ask_libc)
 {
 	reports_ask_libc(may_ask_libc);
 	reports.identity.dump++;
-	reports.identity.agent_cpu_s = reports.cpu_s;
+	__atomic_load(&reports.cpu_s, &reports.identity.agent_cpu_s, __ATOMIC_RELAXED);
 	return snapshot_build(&reports.identity);
 }
 
@@ -181,5 +181,5 @@ TL_INTERNAL void reports_thaw(void)
 
 TL_INTERNAL void reports_note_cpu(double cpu_s)
 {
-	reports.cpu_s = cpu_s;
+	__atomic_store(&reports.cpu_s, &cpu_s, __ATOMIC_RELAXED);
 }

@@ -23,6 +23,9 @@
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
+	/* Held by who starts or stops it: two threads may fork at once, and a thread is joined once.
+	 * Guards `thread`. */
+	pthread_mutex_t turn;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -30,7 +33,7 @@ static struct {
 	bool must_stop;  /* guarded by lock */
 	uint64_t next_dump_ns;
 	unsigned misses; /* a libpython was there, but not understood */
-} worker = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} worker = {.turn = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* libpython may arrive late, by dlopen, in a program that was not Python at its start. What cannot be
  * understood is looked at a few times more: the interpreter may just be writing its version down. */
@@ -102,15 +105,24 @@ static void *worker_main(void *unused)
 	return unused;
 }
 
-TL_INTERNAL bool worker_start(void)
+static struct timespec worker_deadline(unsigned wait_ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)((uint64_t)until.tv_nsec + wait_ms * 1000000u) / 1000000000u;
+	until.tv_nsec =
+		(long)(((uint64_t)until.tv_nsec + wait_ms * UINT64_C(1000000)) % 1000000000u);
+	return until;
+}
+
+static bool worker_create(void)
 {
 	pthread_attr_t attributes;
 	pthread_condattr_t monotonic;
 	sigset_t all, before;
-	bool is_running;
+	bool is_created;
 
-	if (TL_LOAD(worker.is_running))
-		return true;
 	worker.must_stop = false;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -119,37 +131,50 @@ TL_INTERNAL bool worker_start(void)
 	pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	is_running = pthread_create(&worker.thread, &attributes, worker_main, NULL) == 0;
+	is_created = pthread_create(&worker.thread, &attributes, worker_main, NULL) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
+	return is_created;
+}
+
+TL_INTERNAL bool worker_start(void)
+{
+	bool is_running;
+
+	pthread_mutex_lock(&worker.turn);
+	is_running = worker.is_running || worker_create();
 	TL_STORE(worker.is_running, is_running);
+	pthread_mutex_unlock(&worker.turn);
 	return is_running;
+}
+
+static void worker_ask_to_stop(bool must_stop)
+{
+	pthread_mutex_lock(&worker.lock);
+	worker.must_stop = must_stop;
+	pthread_cond_signal(&worker.wake);
+	pthread_mutex_unlock(&worker.lock);
 }
 
 TL_INTERNAL bool worker_stop(unsigned wait_ms)
 {
-	struct timespec until;
+	struct timespec until = worker_deadline(wait_ms);
+	bool is_stopped;
 
 	if (!TL_LOAD(worker.is_running))
 		return true;
-	if (pthread_equal(worker.thread, pthread_self()))
+	if (pthread_mutex_timedlock(&worker.turn, &until) != 0)
 		return false;
-	pthread_mutex_lock(&worker.lock);
-	worker.must_stop = true;
-	pthread_cond_signal(&worker.wake);
-	pthread_mutex_unlock(&worker.lock);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (time_t)((uint64_t)until.tv_nsec + wait_ms * 1000000u) / 1000000000u;
-	until.tv_nsec =
-		(long)(((uint64_t)until.tv_nsec + wait_ms * UINT64_C(1000000)) % 1000000000u);
-	if (pthread_timedjoin_np(worker.thread, NULL, &until) == 0) {
-		TL_STORE(worker.is_running, false);
-		return true;
+	if (worker.is_running && !pthread_equal(worker.thread, pthread_self())) {
+		worker_ask_to_stop(true);
+		if (pthread_timedjoin_np(worker.thread, NULL, &until) == 0)
+			TL_STORE(worker.is_running, false);
+		else
+			worker_ask_to_stop(false);
 	}
-	pthread_mutex_lock(&worker.lock);
-	worker.must_stop = false;
-	pthread_mutex_unlock(&worker.lock);
-	return false;
+	is_stopped = !worker.is_running;
+	pthread_mutex_unlock(&worker.turn);
+	return is_stopped;
 }
 
 TL_INTERNAL bool worker_is_running(void)
@@ -161,5 +186,6 @@ TL_INTERNAL void worker_forget_in_child(void)
 {
 	TL_STORE(worker.is_running, false);
 	worker.next_dump_ns = 0;
+	pthread_mutex_init(&worker.turn, NULL);
 	pthread_mutex_init(&worker.lock, NULL);
 }

@@ -57,8 +57,8 @@ TL_INTERNAL void recorder_restart_in_child(void)
 
 TL_INTERNAL void recorder_fork_prepare(void)
 {
-	sampler_before_fork();
 	maps_fork_prepare();
+	sampler_before_fork(); /* under a lock: two threads may fork at once */
 }
 
 TL_INTERNAL void recorder_fork_parent(void)

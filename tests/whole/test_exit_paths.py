@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from harness import SAMPLED, profile, start
+from harness import EXHAUSTIVE, SAMPLED, profile, start
 
 FILL = ("import os, sys, threading, time, signal, atexit\n"
         "leak = []\n"
@@ -131,3 +131,15 @@ def test_a_thread_with_a_small_stack_is_safe(python, allocations):
               "for t in threads: t.join()\n")
     run = profile(python, script, env=allocations, settings={**SAMPLED, "DUMP_INTERVAL": 1}).check()
     assert run.document("work")["counted"] >= 6000
+
+
+@pytest.mark.parametrize("how", ["_exit", "exit", "exec"])
+def test_a_signal_handler_that_ends_the_process_while_the_agent_holds_a_lock(cc, how):
+    """A third of such processes hung for ever: the last dump waited for what its own thread held."""
+    program = cc("exit_inside.c")
+    whole = 0
+    for number in range(15):
+        run = profile([program], None, args=[["_exit", "exit", "exec"].index(how), 3000 + 197 * number], timeout=60,
+                      settings={**EXHAUSTIVE, "ANY": 1}).check(5)
+        whole += len(run.dumps)
+    assert 0 < whole <= 15  # where the handler met the program itself, there is a last dump
