@@ -205,6 +205,9 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	snapshot_sites_build(work);
 	snapshot_stacks_build(work);
 	snapshot_build_pools(work);
+	work->snapshot.types = work->types;
+	work->snapshot.type_count =
+		evidence_put_all_types(work->evidence, work->types, SNAPSHOT_ALL_TYPES);
 	evidence_close(work->evidence);
 	snapshot_build_alarms(work);
 	snapshot_build_maps(work);

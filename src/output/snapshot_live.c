@@ -63,7 +63,7 @@ TL_INTERNAL void snapshot_live_reset_in_child(void)
 /* A sample of a line and a stack. */
 struct snapshot_live_sample {
 	uint32_t line, stack, birth;
-	unsigned type; /* enum py_type */
+	unsigned type; /* a number of classes.h */
 	uint64_t size;
 	double probability;
 	bool is_growth; /* it adds bytes, not a block */

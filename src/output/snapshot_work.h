@@ -50,7 +50,8 @@ struct snapshot_work {
 	uint32_t *row_of_context; /* by context number: row + 1; 0: none */
 	bool *site_has_alarm;     /* by row: one of its contexts */
 	struct snapshot_alarm *alarms;
-	struct snapshot_pool pools[PY_TYPE_COUNT];
+	struct snapshot_pool pools[PY_TYPE_FREE_LISTS_END];
+	struct snapshot_type types[SNAPSHOT_ALL_TYPES];
 
 	struct snapshot_map owners[SNAPSHOT_OWNERS];
 
