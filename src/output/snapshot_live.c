@@ -133,6 +133,7 @@ static void snapshot_live_add_sample(struct snapshot_work *work,
 
 static void snapshot_live_add_blocks(struct snapshot_work *work, struct live_block *copy)
 {
+	classes_begin_round();
 	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
 		size_t count;
 

@@ -21,6 +21,7 @@
 #define PY_CLASS_FLAG_TYPE  (UINT64_C(1) << 31) /* its instances are types */
 #define PY_CLASS_ENTRIES    64                  /* of a class's dict that are looked at */
 #define PY_CLASS_LONGEST    256                 /* bytes of a name that are read */
+#define PY_CLASS_KEPT       256u
 
 /* Words of PyTypeObject, from the end of the object's header on. */
 enum {
@@ -34,6 +35,11 @@ enum {
 
 /* ht_qualname in PyHeapTypeObject, from the end of the object's header on; by minor, from 8 on. */
 static const int py_class_qualname[] = {848, 840, 848, 848, 856, 856, 856, 864};
+
+static struct {
+	uintptr_t type; /* 0: none */
+	uint64_t identity;
+} py_class_kept[PY_CLASS_KEPT];
 
 static uintptr_t py_class_module_key; /* the str `__module__`, once met */
 
@@ -71,15 +77,27 @@ static bool py_class_makes_types(uintptr_t type)
 	       (words[PY_CLASS_FLAGS] & PY_CLASS_FLAG_READY) != 0;
 }
 
+TL_INTERNAL void py_class_forget(void)
+{
+	memset(py_class_kept, 0, sizeof(py_class_kept));
+}
+
 TL_INTERNAL bool py_class_is(uintptr_t type, uint64_t *identity)
 {
+	size_t place = hash_bytes(&type, sizeof(type), 0) % PY_CLASS_KEPT;
 	uint64_t words[PY_CLASS_WORDS];
 
+	if (type != 0 && py_class_kept[place].type == type) {
+		*identity = py_class_kept[place].identity;
+		return true;
+	}
 	if (!py_class_read(type, words) || (words[PY_CLASS_FLAGS] & PY_CLASS_FLAG_READY) == 0 ||
 	    words[PY_CLASS_SIZE] < 16 || words[PY_CLASS_SIZE] > UINT32_MAX ||
 	    !py_class_makes_types(py_class_type_of(type)))
 		return false;
 	*identity = hash_bytes(&words[PY_CLASS_BASE], 2 * sizeof(*words), words[PY_CLASS_NAME]);
+	py_class_kept[place].type = type;
+	py_class_kept[place].identity = *identity;
 	return true;
 }
 

@@ -12,8 +12,9 @@
 
 #include <string.h>
 
-#define PY_TYPE_WORDS       8 /* of a block that are looked at */
-#define PY_TYPE_DEQUE_BYTES (66 * 8)
+#define PY_TYPE_MOST_REFERENCES (1u << 20)
+#define PY_TYPE_WORDS           8 /* of a block that are looked at */
+#define PY_TYPE_DEQUE_BYTES     (66 * 8)
 #define PY_TYPE_LARGEST_TUPLE                                                                      \
 	(16 + 24 + 20 * 8) /* of a free list: 20 items, with the collector's header */
 #define PY_TYPE_MINOR(minor) (1u << (minor))
@@ -143,11 +144,13 @@ static enum py_type py_type_of_known(size_t known, size_t size)
 	return is_pooled ? py_type_kinds[known].pooled : py_type_kinds[known].certain;
 }
 
-/* An object's reference count, so that a list of types is not taken for an instance. Its upper half
- * has flags from 3.14 on; without the GIL it is the shared count, two words further. */
+/* An object's reference count, so that a list of types is not taken for an instance: below any
+ * address. Its upper bits are flags from 3.14 on; without the GIL it is the shared count, two words
+ * further. */
 static bool py_type_is_count(const uint64_t *object)
 {
-	return (object[py_layout.free_threaded ? 2 : 0] & ((UINT64_C(1) << 48) - 1)) <= UINT32_MAX;
+	return (object[py_layout.free_threaded ? 2 : 0] & ((UINT64_C(1) << 48) - 1)) <
+	       PY_TYPE_MOST_REFERENCES;
 }
 
 /* In a free list, a float's type is a link, up to 3.13: what it is shows when it is used again. */
@@ -156,10 +159,9 @@ static bool py_type_is_parked_float(const uint64_t *words, size_t size)
 	return size == 24 && words[0] == 0 && py_layout.minor <= 13;
 }
 
-static enum py_type py_type_of_object(const uint64_t *words, size_t size, size_t header,
-				      struct py_type_found *found)
+static enum py_type py_type_of_object(const uint64_t *object, size_t size)
 {
-	uint64_t type = words[(header + (size_t)py_layout.object_type) / 8];
+	uint64_t type = object[py_layout.object_type / 8];
 
 	for (size_t i = 0; i < PY_LAYOUT_TYPES && type != 0; i++) {
 		enum py_type known = type == (uintptr_t)py_layout.types[i]
@@ -168,32 +170,43 @@ static enum py_type py_type_of_object(const uint64_t *words, size_t size, size_t
 
 		/* One that waits in a free list may have a link for a count. */
 		if (known != PY_TYPE_OTHER &&
-		    (py_type_is_uncertain(known) || py_type_is_count(&words[header / 8])))
+		    (py_type_is_uncertain(known) || py_type_is_count(object)))
 			return known;
 	}
-	if (type != 0 && found->class == 0 && py_type_is_count(&words[header / 8]) &&
-	    py_class_is(type, &found->identity))
-		found->class = type;
 	return PY_TYPE_OTHER;
 }
 
-TL_INTERNAL struct py_type_found py_type_of(const void *block, size_t size, bool is_python)
+/* An instance's class; 0: it is none. */
+static uintptr_t py_type_class_of(const uint64_t *object, uint64_t *identity)
 {
-	static const size_t headers[] = {16, 0, 32}; /* the commonest first */
+	uint64_t type = object[py_layout.object_type / 8];
+
+	return type != 0 && py_type_is_count(object) && py_class_is(type, identity) ? type : 0;
+}
+
+TL_INTERNAL struct py_type_found py_type_of(const void *block, size_t size, bool is_python,
+					    bool may_ask)
+{
+	static const size_t headers[] = {2, 0, 4}; /* words; the commonest first */
 	struct py_type_found found = {.type = PY_TYPE_OTHER};
 	uint64_t words[PY_TYPE_WORDS];
 
-	if (py_layout.minor == 0 || (uintptr_t)block % sizeof(uint64_t) != 0 ||
-	    !py_type_read(block, size, is_python, words))
+	if (py_layout.minor == 0 || (uintptr_t)block % sizeof(uint64_t) != 0)
+		return found;
+	if (!is_python && !may_ask)
+		return (struct py_type_found){.type = PY_TYPE_NOT_LOOKED};
+	if (!py_type_read(block, size, is_python, words))
 		return found;
 	found.type = py_type_of_keys(words, size);
 	for (size_t h = 0; h < TL_COUNT_OF(headers) && found.type == PY_TYPE_OTHER; h++)
-		found.type = py_type_of_object(words, size, headers[h], &found);
+		found.type = py_type_of_object(&words[headers[h]], size);
 	if (found.type != PY_TYPE_OTHER)
-		found.class = 0;
-	else if (py_type_is_parked_float(words, size))
-		found.type = PY_TYPE_NOT_LOOKED;
-	else if (found.class == 0)
+		return found;
+	if (!may_ask || py_type_is_parked_float(words, size))
+		return (struct py_type_found){.type = PY_TYPE_NOT_LOOKED};
+	for (size_t h = 0; h < TL_COUNT_OF(headers) && found.class == 0; h++)
+		found.class = py_type_class_of(&words[headers[h]], &found.identity);
+	if (found.class == 0)
 		found.type = py_type_of_buffer(block, words, size);
 	return found;
 }

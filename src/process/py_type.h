@@ -48,8 +48,10 @@ struct py_type_found {
 	uint64_t identity; /* of the class, see py_class_is */
 };
 
-/* `is_python`: allocated by CPython's object allocator, so readable for certain. */
-TL_INTERNAL struct py_type_found py_type_of(const void *block, size_t size, bool is_python);
+/* `is_python`: allocated by CPython's object allocator, so readable for certain. Without `may_ask`
+ * only what plain loads tell is found: the rest is PY_TYPE_NOT_LOOKED. */
+TL_INTERNAL struct py_type_found py_type_of(const void *block, size_t size, bool is_python,
+					    bool may_ask);
 TL_INTERNAL const char *py_type_name(enum py_type type);
 /* Types that differ only in where their blocks come from are shown as one. */
 TL_INTERNAL enum py_type py_type_shown(enum py_type type);

@@ -6,6 +6,7 @@
  */
 #include "classes.h"
 
+#include "../base/clock.h"
 #include "../base/hash.h"
 #include "../base/intern.h"
 #include "../base/pages.h"
@@ -16,6 +17,8 @@
 
 #define CLASSES_MOST   (CLASSES_END - PY_TYPE_COUNT)
 #define CLASSES_CACHED 1024u
+/* Who ends the process waits for a round: it must be short (agent/reports). */
+#define CLASSES_ROUND_NS UINT64_C(100000000)
 
 struct classes_cached {
 	uintptr_t class;
@@ -28,6 +31,7 @@ static struct {
 	uint64_t *keys;
 	uint32_t *names; /* by number in the set: a number of names_text */
 	struct classes_cached *cache;
+	uint64_t until_ns; /* of this round */
 } classes;
 
 TL_INTERNAL enum tl_err classes_start(void)
@@ -81,9 +85,16 @@ static uint32_t classes_number(const struct py_type_found *found)
 	return cached->number;
 }
 
+TL_INTERNAL void classes_begin_round(void)
+{
+	classes.until_ns = clock_coarse_ns() + CLASSES_ROUND_NS;
+	py_class_forget();
+}
+
 TL_INTERNAL unsigned classes_of_block(const void *block, size_t size, bool is_python)
 {
-	struct py_type_found found = py_type_of(block, size, is_python);
+	bool may_ask = clock_coarse_ns() < classes.until_ns;
+	struct py_type_found found = py_type_of(block, size, is_python, may_ask);
 
 	return found.class != 0 ? classes_number(&found) : found.type;
 }

@@ -15,7 +15,11 @@
 TL_INTERNAL enum tl_err classes_start(void);
 TL_INTERNAL void classes_reset_in_child(void);
 
-/* The number of what the block holds. `is_python`: see py_type_of. */
+/* Before a round of looking at blocks: for a while it may ask the kernel, then no more until the
+ * next round. */
+TL_INTERNAL void classes_begin_round(void);
+/* The number of what the block holds. PY_TYPE_NOT_LOOKED: this round has no time for it.
+ * `is_python`: see py_type_of. */
 TL_INTERNAL unsigned classes_of_block(const void *block, size_t size, bool is_python);
 /* As it is shown; "" where it is not known. Valid until a fork. */
 TL_INTERNAL const char *classes_name(unsigned number);

@@ -191,6 +191,7 @@ static bool contexts_add_all(uint32_t now)
 
 	if (copy == NULL)
 		return false;
+	classes_begin_round();
 	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
 		size_t count;
 

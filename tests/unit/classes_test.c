@@ -1,4 +1,4 @@
-/* links: base/hash.c base/intern.c base/pages.c base/text.c process/modules.c process/safe_read.c process/py_type.c profile/names.c profile/classes.c */
+/* links: base/clock.c base/hash.c base/intern.c base/pages.c base/text.c process/modules.c process/safe_read.c process/py_type.c profile/names.c profile/classes.c */
 #include "profile/classes.h"
 
 #include "process/py_class.h"
@@ -37,7 +37,10 @@ static int start(void **state)
 	py_layout = (struct py_layout){.minor = 11, .object_type = 8};
 	fake_class_is = class_is;
 	fake_class_name = class_name;
-	return names_start() == TL_OK && classes_start() == TL_OK ? 0 : -1;
+	if (names_start() != TL_OK || classes_start() != TL_OK)
+		return -1;
+	classes_begin_round();
+	return 0;
 }
 
 static unsigned number_of(const struct fake_class *class)

@@ -131,6 +131,10 @@ TL_INTERNAL bool py_class_is(uintptr_t type, uint64_t *identity)
 	return fake_class_is != NULL && fake_class_is(type, identity);
 }
 
+TL_INTERNAL void py_class_forget(void)
+{
+}
+
 TL_INTERNAL bool py_class_name(uintptr_t type, char *name, size_t capacity)
 {
 	return fake_class_name != NULL && fake_class_name(type, name, capacity);

@@ -33,7 +33,7 @@ static int start(void **state)
 
 static enum py_type of(const void *block, size_t size)
 {
-	struct py_type_found found = py_type_of(block, size, true);
+	struct py_type_found found = py_type_of(block, size, true, true);
 
 	assert_true(found.class == 0);
 	return found.type;
@@ -74,14 +74,25 @@ static void nothing_is_read_behind_the_end(void **state)
 static void an_instance_is_known_by_its_class(void **state)
 {
 	uint64_t block[4] = {0, 0, 1, (uintptr_t)session};
-	struct py_type_found found = py_type_of(block, sizeof(block), true);
+	struct py_type_found found = py_type_of(block, sizeof(block), true, true);
 
 	(void)state;
 	assert_int_equal(found.type, PY_TYPE_OTHER);
 	assert_true(found.class == (uintptr_t)session && found.identity == 7);
 
 	block[2] = (uintptr_t)block; /* no reference count: an array that holds the class */
-	assert_true(py_type_of(block, sizeof(block), true).class == 0);
+	assert_true(py_type_of(block, sizeof(block), true, true).class == 0);
+}
+
+static void without_asking_the_kernel_only_known_types_are_found(void **state)
+{
+	uint64_t block[4] = {0, 0, 1, (uintptr_t)session};
+
+	(void)state;
+	assert_int_equal(py_type_of(block, sizeof(block), true, false).type, PY_TYPE_NOT_LOOKED);
+	block[3] = (uintptr_t)&types[PY_KNOWN_LIST];
+	assert_int_equal(py_type_of(block, sizeof(block), true, false).type, PY_TYPE_LIST);
+	assert_int_equal(py_type_of(block, sizeof(block), false, false).type, PY_TYPE_NOT_LOOKED);
 }
 
 static void a_tuple_too_long_for_the_free_list_is_certain(void **state)
@@ -103,11 +114,11 @@ static void dict_keys_are_known_by_their_fields(void **state)
 	assert_int_equal(of(late, 120), PY_TYPE_SMALL_KEYS);
 	late[1] = 0x7fff00010404; /* 16 slots, of str */
 	assert_int_equal(of(late, 120), PY_TYPE_OTHER);
-	assert_int_equal(py_type_of(late, 32 + 16 + 10 * 16, true).type, PY_TYPE_KEYS);
+	assert_int_equal(py_type_of(late, 32 + 16 + 10 * 16, true, true).type, PY_TYPE_KEYS);
 	late[1] = 0x7fff00000303; /* 8 slots, of anything: no free list */
-	assert_int_equal(py_type_of(late, 32 + 8 + 5 * 24, true).type, PY_TYPE_KEYS);
+	assert_int_equal(py_type_of(late, 32 + 8 + 5 * 24, true, true).type, PY_TYPE_KEYS);
 	late[2] = 4;
-	assert_int_equal(py_type_of(late, 32 + 8 + 5 * 24, true).type, PY_TYPE_OTHER);
+	assert_int_equal(py_type_of(late, 32 + 8 + 5 * 24, true, true).type, PY_TYPE_OTHER);
 
 	py_layout.minor = 9;
 	assert_int_equal(of(early, 168), PY_TYPE_SMALL_KEYS);
@@ -179,9 +190,9 @@ static void what_libc_allocated_may_be_unreadable(void **state)
 
 	(void)state;
 	page[1] = (uintptr_t)&types[PY_KNOWN_BYTES];
-	assert_int_equal(py_type_of(page, 4096, false).type, PY_TYPE_BYTES);
+	assert_int_equal(py_type_of(page, 4096, false, true).type, PY_TYPE_BYTES);
 	mprotect(page, 4096, PROT_NONE);
-	assert_int_equal(py_type_of(page, 4096, false).type, PY_TYPE_OTHER);
+	assert_int_equal(py_type_of(page, 4096, false, true).type, PY_TYPE_OTHER);
 	munmap(page, 4096);
 }
 
@@ -191,6 +202,7 @@ int main(void)
 		cmocka_unit_test_setup(an_object_is_known_behind_any_header, start),
 		cmocka_unit_test_setup(nothing_is_read_behind_the_end, start),
 		cmocka_unit_test_setup(an_instance_is_known_by_its_class, start),
+		cmocka_unit_test_setup(without_asking_the_kernel_only_known_types_are_found, start),
 		cmocka_unit_test_setup(a_tuple_too_long_for_the_free_list_is_certain, start),
 		cmocka_unit_test_setup(dict_keys_are_known_by_their_fields, start),
 		cmocka_unit_test_setup(some_types_have_a_free_list_in_some_versions_only, start),
