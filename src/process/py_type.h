@@ -21,7 +21,7 @@ enum py_type {
 	PY_TYPE_LATE_INT, /* int, from 3.14 on */
 	PY_TYPE_FRAME,    /* up to 3.10 */
 	PY_TYPE_METHOD,   /* 3.8, and from 3.14 on */
-	PY_TYPE_BUILTIN,  /* a function in C: 3.8, and from 3.15 on */
+	PY_TYPE_BUILTIN,  /* a function in C: 3.8, and from 3.14 on */
 	PY_TYPE_CONTEXT,
 	PY_TYPE_ASEND,
 	PY_TYPE_WRAPPED,

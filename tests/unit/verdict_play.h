@@ -66,6 +66,34 @@ static inline double lives_to_the_next_clearing(uint64_t *chance, double birth, 
 	return (floor(birth / parameter) + 1) * parameter - birth;
 }
 
+/* Days of so many seconds: what is born in the morning stays longest. */
+static inline double lives_by_the_day(uint64_t *chance, double birth, double parameter)
+{
+	double hour = birth / parameter - floor(birth / parameter), noon = 2 - fabs(4 * hour - 2);
+
+	return (0.5 + noon) * lives_at_random(chance, birth, 1);
+}
+
+/* Nothing stays for so many seconds; then there is a ring of three. */
+static inline double lives_so_long_later(uint64_t *chance, double birth, double parameter)
+{
+	(void)chance;
+	return birth < parameter ? 0.01 : 3;
+}
+
+/* Every other one stays. */
+static inline double half_of_them_stay(uint64_t *chance, double birth, double parameter)
+{
+	return random_unit(chance) < 0.5 ? FOREVER : lives_at_random(chance, birth, parameter);
+}
+
+/* Those of one second of three stay. */
+static inline double lives_for_ever_in_bursts(uint64_t *chance, double birth, double parameter)
+{
+	(void)chance;
+	return birth - 3 * floor(birth / 3) < 1 ? FOREVER : parameter;
+}
+
 /* One of 1,000 stays; the others live for a tenth of a second. */
 static inline double one_of_1000_stays(uint64_t *chance, double birth, double parameter)
 {

@@ -144,7 +144,7 @@ EXPECTED = {
     "big_dicts": ("dict keys", 60 * 4096, NONE),
     "small_dicts": ("dict keys", 600 * 104, ALL),
     "methods": ("method", 600 * 48, (8, 14, 15)),
-    "builtins": ("builtin_function_or_method", 600 * 48, (8, 15)),
+    "builtins": ("builtin_function_or_method", 600 * 48, (8, 14, 15)),
     "contexts": ("Context", 600 * 40, ALL),
     "asends": ("async_generator_asend", 200 * 40, ALL),
     "long_tuples": ("tuple", 600 * 344, NONE),
