@@ -132,6 +132,7 @@ static struct rss_breakdown snapshot_explain_rss(const struct snapshot_work *wor
 	facts.libc_used = identity->libc_used;
 	facts.libc_free = identity->libc_free;
 	facts.python_live = work->python_live;
+	facts.libc_estimate = work->libc_live;
 	facts.live = work->snapshot.live_bytes.value;
 	facts.peak_live = work->snapshot.peak_live_bytes;
 	return rss_breakdown(&facts);

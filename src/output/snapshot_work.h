@@ -31,6 +31,7 @@ struct snapshot_work {
 	struct snapshot_memory memory;
 	uint32_t now;
 	double python_live;  /* bytes of CPython's layer */
+	double libc_live;    /* bytes of libc's, or of what stands in for it */
 	uint32_t site_count; /* sites that exist; more may come while we look */
 
 	struct snapshot_live *live; /* by line number */

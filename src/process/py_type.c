@@ -63,7 +63,8 @@ static bool py_type_read(const void *block, size_t size, bool is_python, uint64_
 
 /* PyDictKeysObject. From 3.11 on: sizes as logarithms in two bytes, the kind of its entries, and
  * behind 32 bytes the indices and room for two thirds as many entries; before: 40 bytes, and entries
- * of three words. The smallest, of eight slots (and of str alone, from 3.11 on), have a free list. */
+ * of three words. The smallest, of eight slots (and of str alone, from 3.11 on), have a free list, and no
+ * references while they wait in it. */
 static enum py_type py_type_of_keys(const uint64_t *words, size_t size)
 {
 	bool is_late = py_layout.minor >= 11;
@@ -77,7 +78,7 @@ static enum py_type py_type_of_keys(const uint64_t *words, size_t size)
 	uint64_t left_and_used = words[head / 8 - 2] + words[head / 8 - 1];
 
 	if (slots < 8 || slots > UINT32_MAX || indices < slots || indices > 8 * slots ||
-	    (slots & (slots - 1)) != 0 || words[0] == 0 || left_and_used > room ||
+	    (slots & (slots - 1)) != 0 || left_and_used > room ||
 	    size != head + indices + room * entry)
 		return PY_TYPE_OTHER;
 	return slots == 8 && (!is_late || entry == 16) ? PY_TYPE_SMALL_KEYS : PY_TYPE_KEYS;
