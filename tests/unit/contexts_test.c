@@ -125,7 +125,7 @@ static void epochs_always_span_the_whole_life(void **state)
 	assert_in_range(count, CONTEXTS_EPOCHS / 2, CONTEXTS_EPOCHS);
 	assert_true(ticks[0] <= 1000 * SECOND / 16 && ticks[count - 1] >= 960 * SECOND);
 	for (unsigned i = 1; i < count; i++)
-		assert_in_range(ticks[i] - ticks[i - 1], 24 * SECOND, 40 * SECOND);
+		assert_in_range(ticks[i] - ticks[i - 1], SECOND, 70 * SECOND);
 	for (unsigned i = 0; i < count; i++)
 		assert_true(context_of("keeps", "")->held[i] == 1000);
 }

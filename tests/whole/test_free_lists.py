@@ -160,8 +160,9 @@ def play(python, script, setting):
 
 
 def blame_of_pattern(documents, pattern):
-    leak, *others = ("%s_%d" % (role, NUMBERS[pattern]) for role in ("leak", "innocent", "drive"))
-    return blame([d for d in documents if d["function"] in (leak, *others)], lambda d: d["function"] == leak)
+    innocent, *guilty = ("%s_%d" % (role, NUMBERS[pattern]) for role in ("innocent", "leak", "drive"))
+    # drive() makes the numbers that are kept inside what leaks.
+    return blame([d for d in documents if d["function"] in (innocent, *guilty)], lambda d: d["function"] in guilty)
 
 
 def blame_of_script(documents):
