@@ -171,6 +171,15 @@ stress-asan stress-ubsan stress-tsan: stress-%: build/stress/%  ## SECONDS (60) 
 truth: deps-test build $(VENV)/ready  ## score the verdict on the programs of tests/corpus, on every interpreter found
 	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tests/corpus/score.py $(TRUTH_ARGS)
 
+build/detect_time: tests/detect/detect_time.c tests/unit/verdict_play.h $(SOURCES) Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(UNIT_FLAGS) -O2 $(CFLAGS) -o $@ $< $(call links,$<)
+
+.PHONY: detect-time
+detect-time: build/detect_time build  ## how long until a leak is named: table, and docs/detect-time.svg; some minutes
+	@python3 tools/detect_time.py $< --real $(PYTHON) $(CURDIR)/trackleak.so
+
 # SERVERS: opensearch, opensearch-tls, elasticsearch-tls; all of them by default.
 SERVERS ?=
 test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which are fetched (once) and started here

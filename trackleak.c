@@ -31,6 +31,8 @@
 #include "src/process/py_layout.c"
 #include "src/process/py_lines.c"
 #include "src/process/py_frame.c"
+#include "src/process/safe_read.c"
+#include "src/process/py_class.c"
 #include "src/process/py_type.c"
 
 /* profile: what we remember. Every table has a fixed size; recorder is the only writer. */
@@ -39,6 +41,7 @@
 #include "src/profile/names.c"
 #include "src/profile/stacks.c"
 #include "src/profile/sites.c"
+#include "src/profile/classes.c"
 #include "src/profile/live_blocks.c"
 #include "src/profile/frame_memo.c"
 #include "src/profile/maps.c"

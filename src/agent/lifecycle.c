@@ -211,6 +211,11 @@ TL_INTERNAL bool lifecycle_start(void)
 	log_folder_start(is_silent);
 	if (found == TL_ERR_UNKNOWN && !is_silent)
 		diag_say("no Python stacks: this version is not known: ", py_layout.version, NULL);
+	if (config.precise && !is_silent)
+		diag_say(
+			"TRACKLEAK_PRECISE has no effect yet: what comes from CPython's free lists "
+			"is told by type, not by maker",
+			NULL);
 	if (recorder_start(config.startup_delay_s) != TL_OK || contexts_start() != TL_OK ||
 	    pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent,
 			   lifecycle_after_fork_in_child) != 0) {

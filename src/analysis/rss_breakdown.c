@@ -9,6 +9,8 @@
 
 #define RSS_WORTH_A_WORD ((uint64_t)32 << 20) /* bytes of waste; below it nobody would act */
 #define RSS_SHARE        5                    /* and it must be a fifth of the RSS */
+#define RSS_FOREIGN_SHARE                                                                          \
+	4 /* of what was sampled libc knows less than a fourth: it did not allocate it */
 
 static uint64_t rss_take(uint64_t *left, uint64_t claim)
 {
@@ -23,15 +25,30 @@ static bool rss_is_waste(uint64_t bytes, uint64_t rss)
 	return bytes >= RSS_WORTH_A_WORD && bytes >= rss / RSS_SHARE;
 }
 
+/* As much was alive once, and is not now. */
+static bool rss_was_alive(uint64_t bytes, const struct rss_facts *facts)
+{
+	return facts->peak_live - facts->live >= (double)bytes / 2;
+}
+
 static const char *rss_remedy(const struct rss_breakdown *parts, const struct rss_facts *facts)
 {
 	if (rss_is_waste(parts->libc_free, facts->rss))
 		return "freed memory is held by libc: call malloc_trim(0), or set "
 		       "MALLOC_ARENA_MAX=2 or MALLOC_TRIM_THRESHOLD_";
+	if (!facts->has_libc && rss_is_waste(parts->rest, facts->rss) &&
+	    rss_was_alive(parts->rest, facts))
+		return "memory that was freed is still resident, held by libc it seems: call "
+		       "malloc_trim(0), or set MALLOC_ARENA_MAX=2 or MALLOC_TRIM_THRESHOLD_";
 	if (rss_is_waste(parts->python_slack, facts->rss) &&
-	    facts->peak_live - facts->live >= (double)parts->python_slack / 2)
+	    rss_was_alive(parts->python_slack, facts))
 		return "arenas of CPython are held by few small objects: allocate what lives long "
 		       "first, restart workers, or set PYTHONMALLOC=malloc";
+	if (facts->has_libc &&
+	    (double)facts->libc_used < facts->libc_estimate / RSS_FOREIGN_SHARE &&
+	    rss_is_waste((uint64_t)facts->libc_estimate, facts->rss))
+		return "malloc is another allocator's than libc's: what it has freed and keeps "
+		       "cannot be told from what is alive in its maps";
 	return NULL;
 }
 
@@ -52,9 +69,8 @@ TL_INTERNAL struct rss_breakdown rss_breakdown(const struct rss_facts *facts)
 		parts.libc_live = rss_take(&left, facts->libc_used);
 		parts.libc_free = rss_take(&left, facts->libc_free);
 	} else {
-		double live = facts->live - facts->python_live - (double)facts->maps;
-
-		parts.libc_live = rss_take(&left, live > 0 ? (uint64_t)live : 0);
+		parts.libc_live = rss_take(
+			&left, facts->libc_estimate > 0 ? (uint64_t)facts->libc_estimate : 0);
 	}
 	parts.rest = left;
 	parts.remedy = rss_remedy(&parts, facts);

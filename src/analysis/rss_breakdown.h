@@ -16,8 +16,8 @@ struct rss_facts {
 		maps; /* resident: our own, the interpreter's, charged to somebody */
 	uint64_t libc_used, libc_free; /* as libc's allocator has them, resident or not */
 	bool has_libc;                 /* false: the first is estimated, the second in the rest */
-	double python_live, live,
-		peak_live; /* estimates: small blocks; everything, now and at most */
+	/* Estimates: small blocks; what malloc handed out; everything, now and at most. */
+	double python_live, libc_estimate, live, peak_live;
 };
 
 struct rss_breakdown {
@@ -29,7 +29,8 @@ struct rss_breakdown {
 	uint64_t files_and_stacks; /* files, shared memory, the main thread's stack */
 	uint64_t agent;            /* TrackLeak itself */
 	uint64_t rest;             /* unknown: stacks of threads, tables of other allocators */
-	const char *remedy; /* what to do when it is fragmentation and no leak; NULL: nothing */
+	const char *remedy; /* what to do when it is fragmentation and no leak, or what cannot be
+			     * seen; NULL: nothing to say */
 };
 
 /* A part that claims more than is left of the anonymous memory is cut: libc's share need not be

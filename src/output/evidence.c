@@ -9,7 +9,7 @@
 
 #include "../base/clock.h"
 #include "../base/pages.h"
-#include "../process/py_type.h"
+#include "../profile/classes.h"
 #include "../profile/contexts.h"
 #include "../profile/recorder.h"
 #include "../profile/sites.h"
@@ -27,6 +27,15 @@ struct evidence_subject {
 	uint64_t generations; /* a bit for each epoch, the unfinished one included */
 };
 
+#define EVIDENCE_TYPES      16384u /* more pairs of site and type are not told apart */
+#define EVIDENCE_TYPE_SLOTS (2 * EVIDENCE_TYPES)
+
+struct evidence_type {
+	uint32_t site;
+	uint16_t type, next; /* a number of classes.h; the site's next; 0: none */
+	double bytes, count;
+};
+
 struct evidence {
 	size_t bytes; /* of the mapping */
 	uint32_t now, older;
@@ -37,7 +46,12 @@ struct evidence {
 	uint32_t *first;                     /* by site: its first context */
 	uint32_t *next;                      /* by context: the site's next; 0: none */
 	uint32_t (*alive)[SURVIVAL_CLASSES]; /* by site: live samples by age */
-	float (*types)[PY_TYPE_COUNT];       /* by site: bytes of survivors */
+	float *uncertain;                    /* by site: bytes nobody knows the maker of */
+
+	struct evidence_type *types; /* survivors by site and type; the first is unused */
+	uint32_t types_used;
+	uint16_t *type_slots; /* (site, type) --hash, linear probing--> types; 0: none */
+	uint16_t *type_of;    /* by site, and behind the last site in total: the first; 0: none */
 };
 
 static unsigned evidence_age_class(uint32_t ticks)
@@ -119,8 +133,10 @@ TL_INTERNAL struct evidence *evidence_open(uint32_t now)
 	size_t head = (sizeof(struct evidence) + 63) & ~(size_t)63;
 	size_t subjects = (rows + sites) * sizeof(struct evidence_subject);
 	size_t alive = sites * sizeof(uint32_t[SURVIVAL_CLASSES]);
-	size_t types = sites * sizeof(float[PY_TYPE_COUNT]);
-	size_t bytes = head + subjects + alive + types + (rows + sites) * sizeof(uint32_t);
+	size_t types = EVIDENCE_TYPES * sizeof(struct evidence_type);
+	size_t words = (rows + sites) * sizeof(uint32_t) + sites * sizeof(float);
+	size_t bytes = head + subjects + alive + types + words +
+		       (EVIDENCE_TYPE_SLOTS + sites + 1) * sizeof(uint16_t);
 	struct evidence *evidence = pages_map(bytes);
 
 	if (evidence == NULL)
@@ -132,11 +148,15 @@ TL_INTERNAL struct evidence *evidence_open(uint32_t now)
 		.contexts = rows,
 		.sites = sites,
 		.subjects = (void *)((uintptr_t)evidence + head),
-		.alive = (void *)((uintptr_t)evidence + head + subjects),
-		.types = (void *)((uintptr_t)evidence + head + subjects + alive),
-		.first = (void *)((uintptr_t)evidence + head + subjects + alive + types),
+		.types = (void *)((uintptr_t)evidence + head + subjects),
+		.types_used = 1,
+		.alive = (void *)((uintptr_t)evidence + head + subjects + types),
+		.first = (void *)((uintptr_t)evidence + head + subjects + types + alive),
 	};
 	evidence->next = evidence->first + sites;
+	evidence->uncertain = (float *)(evidence->next + rows);
+	evidence->type_slots = (uint16_t *)(evidence->uncertain + sites);
+	evidence->type_of = evidence->type_slots + EVIDENCE_TYPE_SLOTS;
 	evidence->epochs = contexts_epochs(&evidence->ticks);
 	evidence_link_contexts(evidence);
 	return evidence;
@@ -178,12 +198,51 @@ static void evidence_add_to(const struct evidence *evidence, struct evidence_sub
 	subject->born_squares += square;
 }
 
+/* The row of a site and a type; NULL when there is no room for one more. */
+static struct evidence_type *evidence_type_of(struct evidence *evidence, uint32_t site,
+					      unsigned type)
+{
+	uint32_t slot = (site * 0x9e3779b1u ^ type * 0x85ebca6bu) % EVIDENCE_TYPE_SLOTS;
+	struct evidence_type *row;
+
+	for (; evidence->type_slots[slot] != 0; slot = (slot + 1) % EVIDENCE_TYPE_SLOTS) {
+		row = &evidence->types[evidence->type_slots[slot]];
+		if (row->site == site && row->type == type)
+			return row;
+	}
+	if (evidence->types_used == EVIDENCE_TYPES)
+		return NULL;
+	row = &evidence->types[evidence->types_used];
+	*row = (struct evidence_type){
+		.site = site, .type = (uint16_t)type, .next = evidence->type_of[site]};
+	evidence->type_slots[slot] = evidence->type_of[site] = (uint16_t)evidence->types_used++;
+	return row;
+}
+
+static void evidence_add_type(struct evidence *evidence, uint32_t site,
+			      const struct evidence_sample *sample)
+{
+	unsigned type = sample->type < PY_TYPE_COUNT ? py_type_shown((enum py_type)sample->type)
+						     : sample->type;
+	struct evidence_type *row = evidence_type_of(evidence, site, type);
+
+	if (row == NULL)
+		return;
+	row->bytes += sample->bytes;
+	row->count += sample->weight;
+}
+
 TL_INTERNAL void evidence_add(struct evidence *evidence, const struct evidence_sample *sample)
 {
 	if (evidence == NULL || sample->site >= evidence->sites || sample->birth > evidence->now)
 		return;
-	evidence->types[sample->site][sample->type] += (float)sample->bytes;
-	if (!py_type_is_uncertain(sample->type))
+	if (sample->type > PY_TYPE_OTHER) {
+		evidence_add_type(evidence, sample->site, sample);
+		evidence_add_type(evidence, evidence->sites, sample);
+	}
+	if (py_type_is_uncertain(sample->type))
+		evidence->uncertain[sample->site] += (float)sample->bytes;
+	else
 		evidence->alive[sample->site][evidence_age_class(evidence->now - sample->birth)]++;
 	if (sample->birth + evidence->older > evidence->now || sample->context == CONTEXTS_NONE ||
 	    sample->context >= evidence->contexts)
@@ -293,25 +352,41 @@ TL_INTERNAL struct verdict evidence_judge_site(const struct evidence *evidence, 
 	return verdict_judge(&facts);
 }
 
+/* The largest ones of a chain of types, descending. Returns how many. */
+static size_t evidence_put_largest(const struct evidence *evidence, uint32_t site,
+				   struct snapshot_type *types, size_t room)
+{
+	size_t count = 0;
+
+	for (uint32_t i = evidence->type_of[site]; i != 0; i = evidence->types[i].next) {
+		const struct evidence_type *row = &evidence->types[i];
+		size_t place = count;
+
+		while (place > 0 && row->bytes > types[place - 1].bytes)
+			place--;
+		if (place == room)
+			continue;
+		count += count < room;
+		memmove(&types[place + 1], &types[place], (count - 1 - place) * sizeof(*types));
+		types[place] =
+			(struct snapshot_type){classes_name(row->type), row->bytes, row->count};
+	}
+	return count;
+}
+
 TL_INTERNAL void evidence_put_types(const struct evidence *evidence, uint32_t site,
 				    struct snapshot_type *types, double *uncertain_bytes)
 {
 	if (evidence == NULL || site >= evidence->sites)
 		return;
-	for (unsigned type = PY_TYPE_OTHER + 1; type < PY_TYPE_COUNT; type++) {
-		double bytes = (double)evidence->types[site][type];
-		size_t place = SNAPSHOT_TYPES;
+	evidence_put_largest(evidence, site, types, SNAPSHOT_TYPES);
+	*uncertain_bytes = (double)evidence->uncertain[site];
+}
 
-		if (py_type_is_uncertain(type))
-			*uncertain_bytes += bytes;
-		while (place > 0 && bytes > types[place - 1].bytes)
-			place--;
-		if (bytes <= 0 || place == SNAPSHOT_TYPES)
-			continue;
-		memmove(&types[place + 1], &types[place],
-			(SNAPSHOT_TYPES - 1 - place) * sizeof(*types));
-		types[place] = (struct snapshot_type){py_type_name(type), bytes};
-	}
+TL_INTERNAL size_t evidence_put_all_types(const struct evidence *evidence,
+					  struct snapshot_type *types, size_t room)
+{
+	return evidence == NULL ? 0 : evidence_put_largest(evidence, evidence->sites, types, room);
 }
 
 TL_INTERNAL double evidence_held_count(const struct evidence *evidence, uint32_t context)

@@ -17,7 +17,7 @@ TL_INTERNAL void evidence_close(struct evidence *evidence);
 /* A live sample. `context`: as contexts_of has it. */
 struct evidence_sample {
 	uint32_t context, site, birth;
-	unsigned type;          /* enum py_type */
+	unsigned type;          /* a number of classes.h */
 	double bytes, variance; /* weighted */
 	double weight;
 };
@@ -31,6 +31,9 @@ TL_INTERNAL struct verdict evidence_judge_site(const struct evidence *evidence, 
 struct snapshot_type;
 TL_INTERNAL void evidence_put_types(const struct evidence *evidence, uint32_t site,
 				    struct snapshot_type *types, double *uncertain_bytes);
+/* The same of the whole process, at most `room`; returns how many. */
+TL_INTERNAL size_t evidence_put_all_types(const struct evidence *evidence,
+					  struct snapshot_type *types, size_t room);
 /* The objects that a context holds, estimated. */
 TL_INTERNAL double evidence_held_count(const struct evidence *evidence, uint32_t context);
 TL_INTERNAL struct verdict evidence_judge_context(const struct evidence *evidence,

@@ -44,11 +44,12 @@ struct snapshot_line {
 	struct site_figures figures;
 };
 
-#define SNAPSHOT_TYPES 3
+#define SNAPSHOT_TYPES     3  /* of a site */
+#define SNAPSHOT_ALL_TYPES 50 /* of the process */
 
 struct snapshot_type {
 	const char *type; /* NULL: no more */
-	double bytes;
+	double bytes, count;
 };
 
 struct snapshot_site {
@@ -165,6 +166,8 @@ struct snapshot {
 	size_t context_count;
 	const struct snapshot_alarm *alarms; /* the certain growth of bytes per hour, descending */
 	size_t alarm_count;
+	const struct snapshot_type *types; /* of all survivors, by bytes, descending */
+	size_t type_count;
 	const struct snapshot_pool *pools;
 	size_t pool_count;
 	const struct snapshot_map *maps;

@@ -132,6 +132,7 @@ static struct rss_breakdown snapshot_explain_rss(const struct snapshot_work *wor
 	facts.libc_used = identity->libc_used;
 	facts.libc_free = identity->libc_free;
 	facts.python_live = work->python_live;
+	facts.libc_estimate = work->libc_live;
 	facts.live = work->snapshot.live_bytes.value;
 	facts.peak_live = work->snapshot.peak_live_bytes;
 	return rss_breakdown(&facts);
@@ -205,6 +206,9 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	snapshot_sites_build(work);
 	snapshot_stacks_build(work);
 	snapshot_build_pools(work);
+	work->snapshot.types = work->types;
+	work->snapshot.type_count =
+		evidence_put_all_types(work->evidence, work->types, SNAPSHOT_ALL_TYPES);
 	evidence_close(work->evidence);
 	snapshot_build_alarms(work);
 	snapshot_build_maps(work);

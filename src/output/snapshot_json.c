@@ -263,6 +263,20 @@ static void snapshot_json_index(struct snapshot_json *json, const char *key, uin
 		text_put(snapshot_json_key(json, key), "null");
 }
 
+static void snapshot_json_put_types(struct snapshot_json *json, const struct snapshot_type *types,
+				    size_t count)
+{
+	snapshot_json_open(json, "types", '[');
+	for (size_t i = 0; i < count && types[i].type != NULL; i++) {
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_string(json, "type", types[i].type);
+		snapshot_json_fixed(json, "bytes", types[i].bytes, 0);
+		snapshot_json_fixed(json, "count", types[i].count, 0);
+		snapshot_json_close(json, '}');
+	}
+	snapshot_json_close(json, ']');
+}
+
 static void snapshot_json_put_functions(struct snapshot_json *json, const struct snapshot *snapshot)
 {
 	static const char *const kinds[] = {
@@ -285,15 +299,7 @@ static void snapshot_json_put_functions(struct snapshot_json *json, const struct
 		snapshot_json_put_verdict(json, &site->verdict);
 		snapshot_json_index(json, "context", site->context, snapshot->context_count);
 		snapshot_json_fixed(json, "uncertain_bytes", site->uncertain_bytes, 0);
-		snapshot_json_open(json, "types", '[');
-		for (size_t type = 0; type < SNAPSHOT_TYPES && site->types[type].type != NULL;
-		     type++) {
-			snapshot_json_open(json, NULL, '{');
-			snapshot_json_string(json, "type", site->types[type].type);
-			snapshot_json_fixed(json, "bytes", site->types[type].bytes, 0);
-			snapshot_json_close(json, '}');
-		}
-		snapshot_json_close(json, ']');
+		snapshot_json_put_types(json, site->types, SNAPSHOT_TYPES);
 		snapshot_json_u64(json, "generations", site->generations);
 		snapshot_json_fixed(json, "last_free_seconds", site->last_free_s, 2);
 		snapshot_json_open(json, "lifetimes", '[');
@@ -434,6 +440,7 @@ static void snapshot_json_put_all(struct snapshot_json *json, const struct snaps
 	snapshot_json_put_stacks(json, snapshot);
 	snapshot_json_put_contexts(json, snapshot);
 	snapshot_json_put_alarms(json, snapshot);
+	snapshot_json_put_types(json, snapshot->types, snapshot->type_count);
 	snapshot_json_put_pools(json, snapshot);
 	snapshot_json_put_maps(json, snapshot);
 	snapshot_json_close(json, '}');

@@ -63,11 +63,12 @@ TL_INTERNAL void snapshot_live_reset_in_child(void)
 /* A sample of a line and a stack. */
 struct snapshot_live_sample {
 	uint32_t line, stack, birth;
-	unsigned type; /* enum py_type */
+	unsigned type; /* a number of classes.h */
 	uint64_t size;
 	double probability;
 	bool is_growth; /* it adds bytes, not a block */
 	bool is_python; /* of CPython's layer */
+	bool is_map;
 };
 
 static void snapshot_live_add_to_stack(struct snapshot_work *work,
@@ -114,6 +115,8 @@ static void snapshot_live_add_sample(struct snapshot_work *work,
 
 	if (sample->is_python)
 		work->python_live += term.bytes;
+	else if (!sample->is_map)
+		work->libc_live += term.bytes;
 	line->bytes += term.bytes;
 	line->bytes_variance += term.bytes_variance;
 	line->count += term.count;
@@ -133,6 +136,7 @@ static void snapshot_live_add_sample(struct snapshot_work *work,
 
 static void snapshot_live_add_blocks(struct snapshot_work *work, struct live_block *copy)
 {
+	classes_begin_round();
 	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
 		size_t count;
 
@@ -170,6 +174,7 @@ static void snapshot_live_add_maps(struct snapshot_work *work)
 								       .size = maps_bytes(&maps[i]),
 								       .probability = 1,
 								       .is_growth = maps[i].is_rest,
+								       .is_map = true,
 							       });
 		}
 		from += count;

@@ -31,6 +31,7 @@ struct snapshot_work {
 	struct snapshot_memory memory;
 	uint32_t now;
 	double python_live;  /* bytes of CPython's layer */
+	double libc_live;    /* bytes of libc's, or of what stands in for it */
 	uint32_t site_count; /* sites that exist; more may come while we look */
 
 	struct snapshot_live *live; /* by line number */
@@ -50,7 +51,8 @@ struct snapshot_work {
 	uint32_t *row_of_context; /* by context number: row + 1; 0: none */
 	bool *site_has_alarm;     /* by row: one of its contexts */
 	struct snapshot_alarm *alarms;
-	struct snapshot_pool pools[PY_TYPE_COUNT];
+	struct snapshot_pool pools[PY_TYPE_FREE_LISTS_END];
+	struct snapshot_type types[SNAPSHOT_ALL_TYPES];
 
 	struct snapshot_map owners[SNAPSHOT_OWNERS];
 

@@ -398,6 +398,23 @@ TL_INTERNAL size_t py_frame_file_name(const struct py_frame *frame, char *buffer
 	return py_frame_copy_string(py_frame_file_string(frame), buffer, capacity);
 }
 
+TL_INTERNAL size_t py_frame_copy_str(const char *object, char *buffer, size_t capacity)
+{
+	return py_frame_copy_string(py_frame_string_of(object), buffer, capacity);
+}
+
+TL_INTERNAL size_t py_frame_str_bytes(const char *object)
+{
+	struct py_frame_string string = py_frame_string_of(object);
+	size_t head =
+		(size_t)(string.is_ascii ? py_layout.str_ascii_data : py_layout.str_other_data);
+
+	if (string.kind == 0 || string.data != (const uint8_t *)object + head ||
+	    string.length > UINT32_MAX)
+		return 0;
+	return head + string.length * string.kind;
+}
+
 /* ---- Identities ---- */
 
 static uint64_t py_frame_hash_string(struct py_frame_string string, uint64_t seed)

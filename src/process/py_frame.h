@@ -63,4 +63,9 @@ TL_INTERNAL size_t py_frame_function_name(const struct py_frame *frame, char *bu
 					  size_t capacity);
 TL_INTERNAL size_t py_frame_file_name(const struct py_frame *frame, char *buffer, size_t capacity);
 
+/* The same of any str object, or of a copy of one that holds its characters: so many bytes from its
+ * start. 0: it keeps them elsewhere, or is no str. */
+TL_INTERNAL size_t py_frame_str_bytes(const char *object);
+TL_INTERNAL size_t py_frame_copy_str(const char *object, char *buffer, size_t capacity);
+
 #endif

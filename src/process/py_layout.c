@@ -225,9 +225,23 @@ static void *py_layout_library(void)
 }
 
 static const char *const py_layout_type_names[PY_LAYOUT_TYPES] = {
-	"PyTuple_Type", "PyList_Type",     "PyDict_Type",  "PyFloat_Type",
-	"PyLong_Type",  "PyUnicode_Type",  "PyBytes_Type", "PyByteArray_Type",
-	"PySet_Type",   "PyFunction_Type", "PyFrame_Type",
+	[PY_KNOWN_TUPLE] = "PyTuple_Type",
+	[PY_KNOWN_LIST] = "PyList_Type",
+	[PY_KNOWN_DICT] = "PyDict_Type",
+	[PY_KNOWN_FLOAT] = "PyFloat_Type",
+	[PY_KNOWN_INT] = "PyLong_Type",
+	[PY_KNOWN_STR] = "PyUnicode_Type",
+	[PY_KNOWN_BYTES] = "PyBytes_Type",
+	[PY_KNOWN_BYTEARRAY] = "PyByteArray_Type",
+	[PY_KNOWN_SET] = "PySet_Type",
+	[PY_KNOWN_FUNCTION] = "PyFunction_Type",
+	[PY_KNOWN_FRAME] = "PyFrame_Type",
+	[PY_KNOWN_METHOD] = "PyMethod_Type",
+	[PY_KNOWN_BUILTIN] = "PyCFunction_Type",
+	[PY_KNOWN_CONTEXT] = "PyContext_Type",
+	[PY_KNOWN_ASEND] = "_PyAsyncGenASend_Type",
+	[PY_KNOWN_WRAPPED] = "_PyAsyncGenWrappedValue_Type",
+	[PY_KNOWN_TYPE] = "PyType_Type",
 };
 
 static void py_layout_find_functions(struct py_layout *layout, void *library)

@@ -26,7 +26,27 @@ enum py_line_table {
 	PY_LINES_LOCATIONS, /* 3.11 and later: PEP 657 */
 };
 
-#define PY_LAYOUT_TYPES 11 /* types whose addresses are known: tuple, list, dict, ... */
+/* Types whose addresses are known. */
+enum py_known_type {
+	PY_KNOWN_TUPLE,
+	PY_KNOWN_LIST,
+	PY_KNOWN_DICT,
+	PY_KNOWN_FLOAT,
+	PY_KNOWN_INT,
+	PY_KNOWN_STR,
+	PY_KNOWN_BYTES,
+	PY_KNOWN_BYTEARRAY,
+	PY_KNOWN_SET,
+	PY_KNOWN_FUNCTION,
+	PY_KNOWN_FRAME,
+	PY_KNOWN_METHOD,
+	PY_KNOWN_BUILTIN,
+	PY_KNOWN_CONTEXT,
+	PY_KNOWN_ASEND,
+	PY_KNOWN_WRAPPED,
+	PY_KNOWN_TYPE,
+	PY_LAYOUT_TYPES
+};
 
 /* Offsets in bytes; -1 where the version has no such field. */
 struct py_layout {
@@ -42,10 +62,9 @@ struct py_layout {
 	void *(*this_threads_state)(void); /* PyGILState_GetThisThreadState */
 	void (*get_allocator)(int domain, struct py_allocator *allocator);
 	void (*set_allocator)(int domain, struct py_allocator *allocator);
-	const void *code_type; /* &PyCode_Type */
-	const void
-		*types[PY_LAYOUT_TYPES]; /* in the order of py_layout_type_names; NULL: not found */
-	const char *version;             /* Py_GetVersion() */
+	const void *code_type;              /* &PyCode_Type */
+	const void *types[PY_LAYOUT_TYPES]; /* NULL: not found */
+	const char *version;                /* Py_GetVersion() */
 
 	/* The rest is for py_frame and its tests. */
 	int thread_frame, cframe_current;

@@ -1,7 +1,8 @@
-/* py_type: what kind of Python object a block holds, told by the addresses of known types.
+/* py_type: what a block holds: which kind of Python object, or an instance of which class.
  *
- * Runs      anywhere, on a block that cannot be freed meanwhile. Plain loads inside the block.
- * Gives up  with PY_TYPE_OTHER: no known object, a raw buffer, or half-built.
+ * Runs      in the worker, on a block that cannot be freed meanwhile. Inside a block of CPython's
+ *           layer by plain loads; what may be protected or gone is read fault-safely.
+ * Gives up  with PY_TYPE_OTHER: a raw buffer, or half-built.
  */
 #ifndef TL_PROCESS_PY_TYPE_H
 #define TL_PROCESS_PY_TYPE_H
@@ -15,10 +16,16 @@ enum py_type {
 	PY_TYPE_TUPLE,
 	PY_TYPE_LIST,
 	PY_TYPE_DICT,
-	PY_TYPE_DICT_KEYS,
+	PY_TYPE_SMALL_KEYS, /* of a dict */
 	PY_TYPE_FLOAT,
-	PY_TYPE_LATE_INT,    /* int, from 3.14 on */
-	PY_TYPE_EARLY_FRAME, /* a frame, up to 3.10 */
+	PY_TYPE_LATE_INT, /* int, from 3.14 on */
+	PY_TYPE_FRAME,    /* up to 3.10 */
+	PY_TYPE_METHOD,   /* 3.8, and from 3.14 on */
+	PY_TYPE_BUILTIN,  /* a function in C: 3.8, and from 3.14 on */
+	PY_TYPE_CONTEXT,
+	PY_TYPE_ASEND,
+	PY_TYPE_WRAPPED,
+	PY_TYPE_EARLY_DEQUE, /* a block of collections.deque, up to 3.10 */
 	PY_TYPE_FREE_LISTS_END,
 	/* And these do not. */
 	PY_TYPE_INT = PY_TYPE_FREE_LISTS_END,
@@ -27,16 +34,30 @@ enum py_type {
 	PY_TYPE_BYTEARRAY,
 	PY_TYPE_SET,
 	PY_TYPE_FUNCTION,
+	PY_TYPE_TYPE,
+	PY_TYPE_LONG_TUPLE, /* too long for the free list */
+	PY_TYPE_KEYS,       /* of a dict, likewise */
+	PY_TYPE_DEQUE,      /* a block of collections.deque */
+	PY_TYPE_ITEMS,      /* an array of references: a list's, nearly always */
 	PY_TYPE_COUNT
 };
 
-_Static_assert(PY_TYPE_COUNT <= 16, "kept in four bits");
+struct py_type_found {
+	enum py_type type; /* PY_TYPE_NOT_LOOKED: look again later */
+	uintptr_t class;   /* not 0: the block is an instance of this type object; type is OTHER */
+	uint64_t identity; /* of the class, see py_class_is */
+};
 
-/* Never PY_TYPE_NOT_LOOKED. */
-TL_INTERNAL enum py_type py_type_of(const void *block, size_t size);
+/* `is_python`: allocated by CPython's object allocator, so readable for certain. Without `may_ask`
+ * only what plain loads tell is found: the rest is PY_TYPE_NOT_LOOKED. */
+TL_INTERNAL struct py_type_found py_type_of(const void *block, size_t size, bool is_python,
+					    bool may_ask);
 TL_INTERNAL const char *py_type_name(enum py_type type);
+/* Types that differ only in where their blocks come from are shown as one. */
+TL_INTERNAL enum py_type py_type_shown(enum py_type type);
 
-static inline bool py_type_is_uncertain(enum py_type type)
+/* Of any number of a type (profile/classes): the first ones are these. */
+static inline bool py_type_is_uncertain(unsigned type)
 {
 	return type >= PY_TYPE_TUPLE && type < PY_TYPE_FREE_LISTS_END;
 }

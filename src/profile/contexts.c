@@ -170,7 +170,7 @@ static void contexts_add_maps(uint32_t now)
 	while ((count = maps_copy(from, maps, TL_COUNT_OF(maps))) > 0) {
 		for (size_t i = 0; i < count; i++) {
 			struct live_block sample = {
-				.size = maps_bytes(&maps[i]) & ((UINT64_C(1) << 48) - 1),
+				.size = live_size(maps_bytes(&maps[i])) & LIVE_LARGEST,
 				.probability = 1,
 				.line = maps[i].line,
 				.stack = maps[i].stack,
@@ -191,6 +191,7 @@ static bool contexts_add_all(uint32_t now)
 
 	if (copy == NULL)
 		return false;
+	classes_begin_round();
 	for (size_t shard = 0; shard < live_blocks_shards(); shard++) {
 		size_t count;
 

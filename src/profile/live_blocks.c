@@ -23,7 +23,6 @@
 
 #include "../base/pages.h"
 #include "../base/random.h"
-#include "../process/py_type.h"
 #include "sampler.h"
 
 #include <pthread.h>
@@ -31,6 +30,7 @@
 
 #define LIVE_MOST_SHARDS 256
 #define LIVE_FIRST_SIZE  64u /* slots of a shard at its start */
+#define LIVE_LOOKS       16  /* blocks that are looked at in one go: some microseconds each */
 
 /* All guarded by its lock. */
 struct live_shard {
@@ -195,7 +195,7 @@ static void live_thin(struct thread *thread, struct live_shard *shard, unsigned 
 			continue;
 		}
 		block->probability = (float)((double)block->probability * ratio);
-		block->level = level & 0xff;
+		block->level = level & 63;
 		slot++;
 	}
 	shard->thinned_to = level;
@@ -291,7 +291,7 @@ static void live_join(struct thread *thread, struct live_block *kept,
 	if (sampler_unit(thread) * both > kept_bytes)
 		*kept = *added;
 	if (size > 0)
-		kept->size = (uint64_t)(size + 0.5) & ((UINT64_C(1) << 48) - 1);
+		kept->size = live_size((uint64_t)(size + 0.5)) & LIVE_LARGEST;
 	kept->probability = (float)((double)kept->size / both);
 }
 
@@ -387,19 +387,34 @@ TL_INTERNAL size_t live_blocks_copy_shard(size_t number, struct live_block *copy
 	return count;
 }
 
+/* Bytes that grew in place are their own line's, whatever the free lists do. */
+static unsigned live_type_of(const struct live_block *block)
+{
+	unsigned type = classes_of_block((const void *)(uintptr_t)block->address, block->size,
+					 block->flags & LIVE_IS_PYTHON);
+
+	return block->flags & LIVE_IS_GROWTH && py_type_is_uncertain(type) ? PY_TYPE_OTHER : type;
+}
+
 TL_INTERNAL void live_blocks_find_types(size_t number, uint32_t born_before)
 {
 	struct live_shard *shard = &live_shards[number];
+	unsigned left = LIVE_LOOKS;
 
 	pthread_mutex_lock(&shard->lock);
 	for (size_t slot = 0; shard->used > 0 && slot < shard->size; slot++) {
 		struct live_block *block = &shard->slots[slot];
 
-		if (block->address != 0 && (block->flags & LIVE_IS_PYTHON) &&
-		    block->type == PY_TYPE_NOT_LOOKED && block->birth <= born_before)
-			block->type = py_type_of((const void *)(uintptr_t)block->address,
-						 block->flags & LIVE_IS_GROWTH ? 0 : block->size) &
-				      15u;
+		if (block->address == 0 || block->type != PY_TYPE_NOT_LOOKED ||
+		    block->birth > born_before)
+			continue;
+		block->type = live_type_of(block) & (CLASSES_END - 1);
+		if (--left > 0)
+			continue;
+		/* Entries may move meanwhile: one that is passed over is looked at next time. */
+		pthread_mutex_unlock(&shard->lock);
+		left = LIVE_LOOKS;
+		pthread_mutex_lock(&shard->lock);
 	}
 	pthread_mutex_unlock(&shard->lock);
 }

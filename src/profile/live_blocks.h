@@ -11,6 +11,7 @@
 
 #include "../base/thread.h"
 #include "../base/types.h"
+#include "classes.h"
 
 enum live_layer { LIVE_LIBC, LIVE_PYTHON };
 enum {
@@ -18,17 +19,24 @@ enum {
 	LIVE_IS_PYTHON = 2, /* counted in CPython's layer */
 };
 
+#define LIVE_LARGEST ((UINT64_C(1) << 44) - 1)
+
 struct live_block {
-	uint64_t address; /* 0: unused */
-	uint64_t size : 48;
-	uint64_t flags : 4;
-	uint64_t type : 4;  /* enum py_type, once it was looked at */
-	uint64_t level : 8; /* of T and N that `probability` belongs to */
-	float probability;  /* of inclusion; the sample weighs its inverse */
-	uint32_t line;      /* where it was allocated: a number of sites.h */
-	uint32_t stack;     /* a number of stacks.h; 0: none */
-	uint32_t birth;     /* ticks since the profile's start */
+	uint64_t address;   /* 0: unused */
+	uint64_t size : 44; /* LIVE_LARGEST: that or more */
+	uint64_t flags : 2;
+	uint64_t type : CLASSES_BITS; /* a number of classes.h, once it was looked at */
+	uint64_t level : 6;           /* of T and N that `probability` belongs to */
+	float probability;            /* of inclusion; the sample weighs its inverse */
+	uint32_t line;                /* where it was allocated: a number of sites.h */
+	uint32_t stack;               /* a number of stacks.h; 0: none */
+	uint32_t birth;               /* ticks since the profile's start */
 };
+
+static inline uint64_t live_size(uint64_t bytes)
+{
+	return bytes < LIVE_LARGEST ? bytes : LIVE_LARGEST;
+}
 
 /* One address holds at most so many: its first allocation and growths. Later growths join an
  * earlier one. */
@@ -71,8 +79,8 @@ TL_INTERNAL size_t live_blocks_shards(void);
 TL_INTERNAL size_t live_blocks_shard_slots(void);
 TL_INTERNAL size_t live_blocks_copy_shard(size_t number, struct live_block *copy);
 
-/* Looks what objects the shard's entries of CPython's layer are, where it has not, of those born
- * before a tick: by then they are whole. While the shard is locked they cannot be freed. */
+/* Looks what the shard's entries hold, where it has not, of those born before a tick: by then they
+ * are whole. While the shard is locked they cannot be freed; it is let go of every few blocks. */
 TL_INTERNAL void live_blocks_find_types(size_t number, uint32_t born_before);
 
 TL_INTERNAL size_t live_blocks_capacity(void);

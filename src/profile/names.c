@@ -58,8 +58,7 @@ TL_INTERNAL void names_reset_in_child(void)
 	names_begin();
 }
 
-/* 0 where there is no room. */
-static uint32_t names_intern_text(const char *text, size_t length)
+TL_INTERNAL uint32_t names_of_text(const char *text, size_t length)
 {
 	uint64_t key = hash_bytes(text, length, length) | 1;
 	uint32_t number = intern_find(&names_texts, key);
@@ -114,8 +113,8 @@ TL_INTERNAL uint32_t names_function_of_frame(const struct py_frame *frame)
 	size_t file_length = py_frame_file_name(frame, file, sizeof(file));
 	struct function function = {
 		.identity = identity,
-		.name = names_intern_text(name, name_length),
-		.file = names_intern_text(file, file_length),
+		.name = names_of_text(name, name_length),
+		.file = names_of_text(file, file_length),
 		.first_line = (uint32_t)py_frame_first_line(frame),
 		.kind = FUNCTION_PYTHON,
 	};
@@ -169,8 +168,8 @@ static void names_name_native(struct function *function, const struct module_pla
 	text_put(&text, "+0x");
 	text_put_hex(&text, place->offset);
 	text_put(&text, ">");
-	function->file = names_intern_text(place->path, strlen(place->path));
-	TL_STORE(function->name, names_intern_text(text.data, text.length));
+	function->file = names_of_text(place->path, strlen(place->path));
+	TL_STORE(function->name, names_of_text(text.data, text.length));
 }
 
 TL_INTERNAL void names_resolve_natives(void)

@@ -35,6 +35,8 @@ TL_INTERNAL uint32_t names_function_of_address(uintptr_t address);
 TL_INTERNAL const struct function *names_function(uint32_t number);
 /* Numbers run from 0 (NAMES_OTHERS) to here; unused ones have kind FUNCTION_OTHERS. */
 TL_INTERNAL uint32_t names_functions_end(void);
+/* A name's number, kept for good; 0: no room, or empty. */
+TL_INTERNAL uint32_t names_of_text(const char *text, size_t length);
 /* The text of a name; valid until a fork. Number 0 is "". */
 TL_INTERNAL const char *names_text(uint32_t name);
 

@@ -34,7 +34,7 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 	recorder.is_open = delay_s == 0;
 	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
 	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK ||
-	    sites_start() != TL_OK || maps_start() != TL_OK)
+	    sites_start() != TL_OK || classes_start() != TL_OK || maps_start() != TL_OK)
 		return TL_ERR_SYSTEM;
 	return live_blocks_start(config.table_size);
 }
@@ -50,6 +50,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	maps_reset_in_child();
 	sites_reset_in_child();
 	stacks_reset_in_child();
+	classes_reset_in_child();
 	names_reset_in_child();
 	sampler_restart_in_child();
 	governor_restart_in_child();
@@ -265,10 +266,11 @@ static TL_COLD void recorder_sampled(struct thread *thread, const struct recorde
 
 	struct live_block block = {
 		.address = (uintptr_t)birth->block,
-		.size = birth->size & ((UINT64_C(1) << 48) - 1),
-		.flags = (birth->is_growth ? LIVE_IS_GROWTH : 0u) |
-			 (birth->layer == LIVE_PYTHON ? LIVE_IS_PYTHON : 0u),
-		.level = thread->level,
+		.size = live_size(birth->size) & LIVE_LARGEST,
+		.flags = ((birth->is_growth ? LIVE_IS_GROWTH : 0u) |
+			  (birth->layer == LIVE_PYTHON ? LIVE_IS_PYTHON : 0u)) &
+			 3,
+		.level = thread->level & 63u,
 		.probability = (float)sampler_probability(thread->level, birth->size),
 		.line = place.line,
 		.stack = place.stack,
@@ -371,7 +373,7 @@ static void recorder_shrink(struct live_block *held, size_t count, size_t from, 
 			new = old;
 		left -= new < left ? new : left;
 		sites_shrank(held[i].line, old - new, (double)held[i].probability, now);
-		held[i].size = new &((UINT64_C(1) << 48) - 1);
+		held[i].size = new &LIVE_LARGEST;
 	}
 }
 

@@ -16,4 +16,4 @@ def search(n):
 
 for n in turns():
     for i in range(12):
-        search(n * 12 + i)
+        search(n * 12 + i)  # LEAK

@@ -24,7 +24,7 @@ import interpreters  # noqa: E402
 
 ALARM = re.compile(r"(?P<word>LEAKING|GROWING)  (?P<function>.*?) (?P<file>\S+):(?P<line>\d+)  (?P<rate>\S+) MB/h")
 
-POOL = re.compile(r"(?P<word>LEAKING|GROWING)  \d+ x (?P<type>[a-z ]+), maker unknown")
+POOL = re.compile(r"(?P<word>LEAKING|GROWING)  \d+ x (?P<type>[^,]+), maker unknown")
 
 
 def uncertain_types(program):

@@ -293,7 +293,7 @@ static const struct snapshot_site fixture_sites[] = {
 					 .units = 240,
 					 .at_risk = 200},
 			    .generations = 6},
-		.types = {{"dict", 4096}},
+		.types = {{"dict", 4096, 64}},
 		.uncertain_bytes = 4096,
 		.context = UINT32_MAX,
 		.peak_live_bytes = 5400000.25,
@@ -402,6 +402,7 @@ static const struct snapshot_context fixture_contexts[] = {
 };
 
 static const struct snapshot_alarm fixture_alarms[] = {{0, UINT32_MAX}, {1, 0}};
+static const struct snapshot_type fixture_types[] = {{"app.Session", 8192, 128}};
 
 static const struct snapshot_map fixture_maps[] = {
 	{"pymalloc arenas", 4 * MIB, 4},
@@ -453,6 +454,8 @@ static const struct snapshot fixture_snapshot = {
 	.context_count = TL_COUNT_OF(fixture_contexts),
 	.alarms = fixture_alarms,
 	.alarm_count = TL_COUNT_OF(fixture_alarms),
+	.types = fixture_types,
+	.type_count = TL_COUNT_OF(fixture_types),
 	.maps = fixture_maps,
 	.map_count = TL_COUNT_OF(fixture_maps),
 };

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "process/config.h"
+#include "process/py_class.h"
 #include "process/py_frame.h"
 #include "profile/recorder.h"
 #include "profile/sampler.h"
@@ -130,6 +131,24 @@ TL_INTERNAL size_t py_frame_function_name(const struct py_frame *frame, char *bu
 TL_INTERNAL size_t py_frame_file_name(const struct py_frame *frame, char *buffer, size_t capacity)
 {
 	return fake_copy(fake_of(frame)->file, buffer, capacity);
+}
+
+/* No classes, but where the test has a word to say. */
+static bool (*fake_class_is)(uintptr_t type, uint64_t *identity);
+static bool (*fake_class_name)(uintptr_t type, char *name, size_t capacity);
+
+TL_INTERNAL bool py_class_is(uintptr_t type, uint64_t *identity)
+{
+	return fake_class_is != NULL && fake_class_is(type, identity);
+}
+
+TL_INTERNAL void py_class_forget(void)
+{
+}
+
+TL_INTERNAL bool py_class_name(uintptr_t type, char *name, size_t capacity)
+{
+	return fake_class_name != NULL && fake_class_name(type, name, capacity);
 }
 
 #endif

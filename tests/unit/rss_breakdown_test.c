@@ -29,6 +29,7 @@ static struct rss_facts service(void)
 		.libc_free = 20 * MIB,
 		.has_libc = true,
 		.python_live = 45.0 * MIB,
+		.libc_estimate = 65.0 * MIB,
 		.live = 120.0 * MIB,
 		.peak_live = 125.0 * MIB,
 	};
@@ -146,6 +147,39 @@ static void emptied_arenas_have_their_remedy_and_those_of_the_start_have_none(vo
 	assert_non_null(strstr(parts.remedy, "PYTHONMALLOC"));
 }
 
+static void
+where_libc_cannot_be_asked_what_was_alive_and_is_still_resident_has_its_remedy(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.has_libc = false;
+	assert_null(rss_breakdown(&facts).remedy); /* nothing says that it was ever alive */
+	facts.libc_estimate = 45.0 * MIB;
+	facts.live = 100.0 * MIB;
+	facts.peak_live = 160.0 * MIB;
+	parts = rss_breakdown(&facts);
+	assert_int_equal(parts.rest, 60 * MIB);
+	assert_non_null(parts.remedy);
+	assert_non_null(strstr(parts.remedy, "malloc_trim"));
+}
+
+static void another_allocator_than_libc_s_is_said_to_be_one(void **state)
+{
+	struct rss_facts facts = service();
+	struct rss_breakdown parts;
+
+	(void)state;
+	facts.libc_used = MIB;
+	facts.libc_free = MIB;
+	facts.maps = 100 * MIB;
+	parts = rss_breakdown(&facts);
+	assert_int_equal(sum(&parts), 200 * MIB);
+	assert_non_null(parts.remedy);
+	assert_non_null(strstr(parts.remedy, "another allocator"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +190,9 @@ int main(void)
 		cmocka_unit_test(without_proc_there_is_nothing_to_explain),
 		cmocka_unit_test(memory_that_libc_keeps_has_its_remedy),
 		cmocka_unit_test(emptied_arenas_have_their_remedy_and_those_of_the_start_have_none),
+		cmocka_unit_test(
+			where_libc_cannot_be_asked_what_was_alive_and_is_still_resident_has_its_remedy),
+		cmocka_unit_test(another_allocator_than_libc_s_is_said_to_be_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

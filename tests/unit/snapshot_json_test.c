@@ -102,7 +102,8 @@ static void is_the_whole_profile_as_one_valid_document(void **state)
 		"\"low\":5242.880,\"high\":15728.640,\"survival\":0.980000,"
 		"\"survival_low\":0.950000,\"survival_high\":0.990000,"
 		"\"survival_seconds\":240.00},\"context\":null,"
-		"\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\",\"bytes\":4096}],"
+		"\"uncertain_bytes\":4096,\"types\":[{\"type\":\"dict\",\"bytes\":4096,"
+		"\"count\":64}],"
 		"\"generations\":3,"
 		"\"last_free_seconds\":null,\"lifetimes\":[1,2,3,0,0,");
 	assert_holds(contents, "\"lines\":[{\"line\":38,\"counted\":9000,");
@@ -120,7 +121,9 @@ static void is_the_whole_profile_as_one_valid_document(void **state)
 		     "\"live_bytes\":[1048576.00,64.00],\"live_count\":[1.00,0.00],"
 		     "\"verdict\":{\"word\":\"growing\",");
 	assert_holds(contents, "\"alarms\":[{\"function\":0,\"context\":null},"
-			       "{\"function\":1,\"context\":0}],");
+			       "{\"function\":1,\"context\":0}],"
+			       "\"types\":[{\"type\":\"app.Session\",\"bytes\":8192,"
+			       "\"count\":128}],");
 	assert_holds(contents,
 		     "\"maps\":[{\"owner\":\"pymalloc arenas\",\"bytes\":4194304,\"count\":4},"
 		     "{\"owner\":\"lib\\\"quoted\\\".so\",\"bytes\":4096,\"count\":1}]}\n");
@@ -134,11 +137,11 @@ static void an_empty_profile_is_a_valid_document(void **state)
 	(void)state;
 	snapshot.site_count = snapshot.line_count = snapshot.frame_count = 0;
 	snapshot.stack_count = snapshot.map_count = 0;
-	snapshot.context_count = snapshot.alarm_count = 0;
+	snapshot.context_count = snapshot.alarm_count = snapshot.type_count = 0;
 	contents = written();
 
 	assert_holds(contents, "\"functions\":[],\"frames\":[],\"stacks\":[],\"contexts\":[],"
-			       "\"alarms\":[],\"uncertain\":[],\"maps\":[]}\n");
+			       "\"alarms\":[],\"types\":[],\"uncertain\":[],\"maps\":[]}\n");
 	free(contents);
 }
 
