@@ -282,33 +282,92 @@ def test_a_repeat_after_a_lost_answer_stores_nothing_twice(one_python):
 
 # What it takes when nothing answers
 
+def shim(folder, source):
+    """A library to preload."""
+    (folder / "shim.c").write_text(source)
+    library = folder / "shim.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-fno-builtin", "-o", str(library), str(folder / "shim.c"), "-ldl"], check=True)
+    return library
+
+
 def seconds(work):
     before = time.monotonic()
     result = work()
     return result, time.monotonic() - before
 
 
+EXIT_S = 2.5  # LIFECYCLE_EXIT_MS, all that an exit may wait for
+NOISE_S = 1.0  # the interpreter's own end, and a busy machine
+
+LAST_WORD = LEAK + "print(time.monotonic(), flush=True)\n"
+
+
+def exit_took(*arguments, **more):
+    """The run, and the seconds from the program's last line to the end of the process."""
+    run = profile(*arguments, **more).check()
+    return run, time.monotonic() - float(run.stdout.split()[-1])
+
+
+@pytest.fixture
+def black_hole():
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)  # whoever connects is never answered
+        yield "http://127.0.0.1:%d" % hole.getsockname()[1]
+
+
 def test_a_dead_server_delays_the_exit_by_its_bound_and_the_loss_is_said(one_python):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and no listen: refused
         url = "http://127.0.0.1:%d" % unused.getsockname()[1]
-        run, took = seconds(lambda: profile(one_python, LEAK, settings=shipping(url)).check())
-    assert took < 4
-    lines = said(run)
-    assert "no answer" in lines[0] and lost(run) == len(queued(run))
+        run, took = exit_took(one_python, LAST_WORD, settings=shipping(url))
+    assert took < EXIT_S + NOISE_S
+    assert "no answer" in said(run)[0] and lost(run) == len(queued(run))
 
 
-def test_a_black_hole_delays_the_exit_by_its_bound(one_python):
-    with socket.socket() as hole:
-        hole.bind(("127.0.0.1", 0))
-        hole.listen(0)  # whoever connects is never answered
-        url = "http://127.0.0.1:%d" % hole.getsockname()[1]
-        run, took = seconds(lambda: profile(one_python, LEAK, settings=shipping(url)).check())
-    assert took < 4 and "documents lost" in said(run)[-1]
+@pytest.mark.parametrize("seconds_before", [0, 2.5], ids=["nothing queued before", "a post under way"])
+def test_a_black_hole_delays_the_exit_by_its_bound(one_python, black_hole, seconds_before):
+    run, took = exit_took(one_python, LAST_WORD, [seconds_before], settings=shipping(black_hole, DUMP_INTERVAL=1))
+    assert 1.5 < took < EXIT_S + NOISE_S and lost(run) == len(queued(run))
+
+
+def test_a_slow_server_delays_the_exit_by_its_bound(one_python):
+    """An answer that comes byte by byte, and never to its end."""
+    def trickle(server, request):
+        return 200, {"Content-Length": "1000"}, iter(lambda: server.closing.wait(0.1) or b" ", True)
+
+    with FakeElastic(always=trickle) as server:
+        run, took = exit_took(one_python, LAST_WORD, [1.5], settings=shipping(server, DUMP_INTERVAL=1))
+    assert 1.5 < took < EXIT_S + NOISE_S and lost(run) == len(queued(run)) and server.requests
+
+
+def test_a_disk_and_a_server_that_hang_delay_the_exit_by_one_bound(one_python, black_hole, tmp_path):
+    """The worker is in a write (of the snapshot) that does not return: figures, worker, last dump and flush share the time."""
+    library = shim(tmp_path, r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+ssize_t write(int fd, const void *bytes, size_t length)
+{
+	static ssize_t (*real)(int, const void *, size_t);
+	char name[16];
+
+	if (real == 0)
+		real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+	if (prctl(PR_GET_NAME, name) == 0 && strcmp(name, "trackleak") == 0 && length > 1000)
+		sleep(30);
+	return real(fd, bytes, length);
+}
+''')
+    run, took = exit_took(one_python, LAST_WORD, [1.5], preload_first=[library],
+                          settings=shipping(black_hole, DUMP_INTERVAL=1))
+    assert 1.5 < took < EXIT_S + NOISE_S and len(run.tables) == 1, "the last dump had no time"
 
 
 def test_a_name_server_that_hangs_delays_neither_exit_nor_fork(one_python, tmp_path):
-    (tmp_path / "dns.c").write_text(r'''
+    library = shim(tmp_path, r'''
 #include <unistd.h>
 int getaddrinfo(const char *name, const char *service, const void *hints, void **found)
 {
@@ -316,8 +375,6 @@ int getaddrinfo(const char *name, const char *service, const void *hints, void *
 	return -3;
 }
 ''')
-    library = tmp_path / "dns.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-fno-builtin", "-o", str(library), str(tmp_path / "dns.c")], check=True)
     script = LEAK + r'''
 import os
 before = time.monotonic()
@@ -696,8 +753,8 @@ print(open("/proc/self/maps").read().count("libcurl"), len(os.listdir("/proc/sel
     assert int(found[0]) > 0 and found[1] == "2", "the thread lives only while something waits"
 
 
-def test_without_libcurl_one_line_says_so(one_python, cc, tmp_path):
-    (tmp_path / "no_curl.c").write_text(r'''
+def test_without_libcurl_one_line_says_so(one_python, tmp_path):
+    library = shim(tmp_path, r'''
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <string.h>
@@ -709,8 +766,6 @@ void *dlopen(const char *name, int flags)
 	return name != 0 && strstr(name, "libcurl") ? 0 : real(name, flags);
 }
 ''')
-    library = tmp_path / "no_curl.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "no_curl.c"), "-ldl"], check=True)
     run = profile(one_python, LEAK, [1.5], settings=shipping("http://127.0.0.1:1", DUMP_INTERVAL=1),
                   preload_also=[library]).check()
     assert len([line for line in said(run) if "libcurl4" in line]) == 1
