@@ -537,7 +537,7 @@ TL_INTERNAL void elastic_post_fork_child(void)
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&elastic_post.changed, &monotonic);
-	elastic_post_renew_lock();
+	elastic_post_fork_parent(); /* unlocks: it is this thread that has locked */
 }
 
 TL_INTERNAL struct elastic_counts elastic_post_counts(void)
