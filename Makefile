@@ -34,10 +34,10 @@ AGENT_FLAGS := -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -ftls-model=i
 	-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed
 AGENT_LIBS := -ldl -pthread
 
-# The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's text module.
+# The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's modules of text.
 COMMAND_SOURCES  := $(wildcard cli/*.[ch] cli/*/*.[ch])
-COMMAND_SHARED   := src/base/text.c
-COMMAND_PACKAGES := jansson popt zlib
+COMMAND_SHARED   := src/base/text.c src/output/elastic_bulk.c src/output/elastic_url.c
+COMMAND_PACKAGES := jansson popt zlib libcurl
 COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
@@ -152,8 +152,8 @@ test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which a
 deps-es:  ## install what test-es needs: Java 17, Maven, openssl
 	@tools/deps install es
 
-ship:  ## send the queued documents of FILE=profiler.jsonl to ELASTICSEARCH_URL; safe to repeat
-	@python3 tools/ship.py $(FILE)
+ship: command  ## send the queued documents of FILE=profiler.jsonl to ELASTICSEARCH_URL; safe to repeat
+	@./trackleak ship $(FILE)
 
 kibana:  ## write the templates and dashboards of kibana/ anew
 	@python3 tools/kibana.py write

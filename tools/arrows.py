@@ -23,14 +23,14 @@ LAYERS = [
 
 # The command, cli/. Of the agent it knows what needs nothing else.
 COMMAND_LAYERS = [
-    {"base": "fail keep show lookup process terminal"},
+    {"base": "fail keep show lookup process terminal upload"},
     {"profile": "profile profile_read profile_merge profile_find session source rows tree"},
     {"view": "report_head report_session report_table report_tree report_json report_diff export export_stacks "
              "export_pprof export_html"},
-    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_watch verb_export"},
+    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_watch verb_export verb_ship"},
     {"": "main"},
 ]
-COMMAND_SHARES = "base/types base/text process/settings"
+COMMAND_SHARES = "base/types base/text process/settings output/elastic_bulk output/elastic_url"
 
 ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

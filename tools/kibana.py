@@ -8,17 +8,15 @@ install   puts the template and the lifecycle to ELASTICSEARCH_URL (credentials 
           KIBANA_URL is set, data view and dashboard there. KIND=elasticsearch or opensearch; else the server is asked.
 """
 
+import base64
 import http.client
 import json
 import os
 import re
+import ssl
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from ship import Target, Unusable  # noqa: E402
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "kibana"
@@ -370,13 +368,67 @@ def check():
 
 # Installing
 
+class Unusable(Exception):
+    """One line for the user."""
+
+
+def secret(name):
+    path = os.environ.get(name + "_FILE")
+    if os.environ.get(name) or not path:
+        return os.environ.get(name, "")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable("%s_FILE: %s" % (name, error)) from None
+
+
+class Target:
+    """A server at a URL, with the credentials and certificates of the environment."""
+
+    def __init__(self, variable):
+        url = urlsplit(os.environ.get(variable, ""))
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise Unusable("%s is no http or https URL" % variable)
+        self.prefix = url.path.rstrip("/")
+        if self.prefix.endswith("/_bulk"):
+            self.prefix = self.prefix[:-len("/_bulk")]
+        self.host, self.has_login = url.hostname, bool(url.username)
+        try:
+            self.port = url.port or (443 if url.scheme == "https" else 80)
+        except ValueError:
+            raise Unusable("%s: the port is no number" % variable) from None
+        self.headers = {}
+        key = secret("ELASTICSEARCH_API_KEY")
+        user = os.environ.get("ELASTICSEARCH_USERNAME") or unquote(url.username or "")
+        password = secret("ELASTICSEARCH_PASSWORD") or unquote(url.password or "")
+        if key:
+            self.headers["Authorization"] = "ApiKey " + (base64.b64encode(key.encode()).decode() if ":" in key else key)
+        elif user:
+            self.headers["Authorization"] = "Basic " + base64.b64encode(("%s:%s" % (user, password)).encode()).decode()
+        self.context = self.tls() if url.scheme == "https" else None
+
+    @staticmethod
+    def tls():
+        try:
+            context = ssl.create_default_context(cafile=os.environ.get("ELASTICSEARCH_CA_FILE") or None)
+            certificate = os.environ.get("ELASTICSEARCH_CLIENT_CERT")
+            if certificate:
+                context.load_cert_chain(certificate, os.environ.get("ELASTICSEARCH_CLIENT_KEY") or None)
+        except OSError as error:
+            raise Unusable("the certificates cannot be read: %s" % error) from None
+        if os.environ.get("ELASTICSEARCH_SSL_VERIFY", "1").lower() in ("0", "false", "no", "off"):
+            print("warning: ELASTICSEARCH_SSL_VERIFY is off", file=sys.stderr)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+
 def ask(target, method, path, body=None, headers=None):
     """(status, answer as JSON or {})"""
     connection = (http.client.HTTPSConnection(target.host, target.port, timeout=30, context=target.context)
-                  if target.is_tls else http.client.HTTPConnection(target.host, target.port, timeout=30))
-    prefix = target.path.split("?")[0][:-len("/_bulk")]
+                  if target.context else http.client.HTTPConnection(target.host, target.port, timeout=30))
     try:
-        connection.request(method, prefix + path, body, {**target.headers, "Content-Type": "application/json",
+        connection.request(method, target.prefix + path, body, {**target.headers, "Content-Type": "application/json",
                                                          **(headers or {})})
         answer = connection.getresponse()
         text = answer.read()
@@ -397,7 +449,7 @@ def must(status, answer, what):
 
 
 def install():
-    target = Target()
+    target = Target("ELASTICSEARCH_URL")
     kind = os.environ.get("KIND")
     if not kind:
         status, answer = ask(target, "GET", "/")
@@ -422,9 +474,8 @@ def install():
 
 
 def install_objects(target, kind):
-    os.environ["ELASTICSEARCH_URL"] = os.environ["KIBANA_URL"]
-    screen = Target()
-    if not urlsplit(os.environ["KIBANA_URL"]).username:
+    screen = Target("KIBANA_URL")
+    if not screen.has_login:
         screen.headers = target.headers
     name = "opensearch-dashboards.ndjson" if kind == "opensearch" else "kibana.ndjson"
     border = "trackleak-objects-8d1f0c"

@@ -239,7 +239,7 @@ def test_lines_are_replayed_without_doubles(node, folder):
     settings = {**settings_of(node), "ELASTICSEARCH_INDEX": index}
     finish(start(node, folder, 1.5, ELASTICSEARCH_INDEX=index, ELASTICSEARCH_URL="http://127.0.0.1:1"))
     for _ in range(2):
-        done = subprocess.run([sys.executable, str(ROOT / "tools/ship.py"), str(folder / "log/profiler.jsonl")],
+        done = subprocess.run([str(ROOT / "trackleak"), "ship", str(folder / "log/profiler.jsonl")],
                               env={**os.environ, **settings}, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert set(stored(node, index)) == set(queued(folder))
