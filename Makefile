@@ -17,8 +17,6 @@ PYTHON  = $(shell tools/pick-python $(PYTHON_VERSION))
 CACHE  := $(HOME)/.cache/trackleak
 VENV   := $(CACHE)/venv
 
-space := $(subst ,, )
-
 # Lines about our own work go to stderr: `make run` leaves stdout to the program.
 Q   := $(if $(filter 1,$(V)),,@)
 say  = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)' >&2)
@@ -143,11 +141,12 @@ torture-short: build/torture/trackleak.so
 truth: deps-test build $(VENV)/ready  ## score the verdict on the programs of tests/corpus, on every interpreter found
 	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python tests/corpus/score.py $(TRUTH_ARGS)
 
-# SERVERS: opensearch, opensearch-tls, elasticsearch-tls; all of them by default.
+# SERVERS: of opensearch, opensearch-tls, elasticsearch-tls (these by default), opensearch-1, opensearch-3, elasticsearch-7,
+# elasticsearch-9; or all.
 SERVERS ?=
 test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which are fetched (once) and started here
-	@PYTHONDONTWRITEBYTECODE=1 TEST_PYTHON="$(PYTHON)" $(VENV)/bin/python -m pytest -p no:cacheprovider tests/es \
-		$(if $(SERVERS),-k "$(subst $(space), or ,$(SERVERS:%=[%]))") $(PYTEST_ARGS)
+	@PYTHONDONTWRITEBYTECODE=1 TEST_PYTHON="$(PYTHON)" TEST_SERVERS="$(SERVERS)" \
+		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/es $(PYTEST_ARGS)
 
 deps-es:  ## install what test-es needs: Java 17, Maven, openssl
 	@tools/deps install es
@@ -235,7 +234,7 @@ help:  ## this page
 	@echo '  CC=gcc CLANG=clang    the compilers; CFLAGS and LDFLAGS are added to ours'
 	@echo '  PYTEST_ARGS="-k fork" which of the whole tests; FUZZ_SECONDS=20 for each fuzzer'
 	@echo '  TRUTH_ARGS="--python 3.11" which part of the corpus (tests/corpus/score.py --help)'
-	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS=opensearch picks the servers of test-es'
+	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS="opensearch elasticsearch-9" picks those of test-es'
 	@echo '  V=1                   show the commands'
 	@echo
 	@echo 'examples:'

@@ -50,6 +50,11 @@ def said(run):
     return [line for line in run.banner if "Elasticsearch" in line]
 
 
+def trickle(server, request):
+    """A byte each 0.1 s, and never the last."""
+    return 200, {"Content-Length": "1000"}, iter(lambda: server.closing.wait(0.1) or b" ", True)
+
+
 def lost(run):
     """As the last line that speaks of it says."""
     return [int(n) for line in said(run) for n in re.findall(r"documents lost: (\d+)", line)][-1]
@@ -332,10 +337,6 @@ def test_a_black_hole_delays_the_exit_by_its_bound(one_python, black_hole, secon
 
 
 def test_a_slow_server_delays_the_exit_by_its_bound(one_python):
-    """An answer that comes byte by byte, and never to its end."""
-    def trickle(server, request):
-        return 200, {"Content-Length": "1000"}, iter(lambda: server.closing.wait(0.1) or b" ", True)
-
     with FakeElastic(always=trickle) as server:
         run, took = exit_took(one_python, LAST_WORD, [1.5], settings=shipping(server, DUMP_INTERVAL=1))
     assert 1.5 < took < EXIT_S + NOISE_S and lost(run) == len(queued(run)) and server.requests
@@ -785,7 +786,7 @@ def test_what_an_exit_lost_is_said_stands_in_the_lines_and_can_be_sent_again(one
 
 # What it costs when it is off, and what is missing
 
-def test_without_shipping_there_is_no_libcurl_and_no_thread(one_python):
+def test_known_failure_6_without_shipping_there_is_no_libcurl_and_no_thread(one_python):
     script = r'''
 import os, time
 time.sleep(1.2)
@@ -827,9 +828,7 @@ def test_bad_settings_cost_one_line(one_python, settings, words):
     assert run.dump.document("leak")["counted"] >= 300
 
 
-def test_the_host_s_latency_is_the_same(one_python):
-    """A JSON service in one thread, with a hostile server and without shipping: p99 within noise."""
-    script = r'''
+SERVICE = r"""
 import json, time
 document = {"items": [{"id": n, "name": "n%d" % n} for n in range(60)]}
 took = []
@@ -840,13 +839,58 @@ while time.monotonic() < end:
     took.append(time.perf_counter() - before)
 took.sort()
 print(took[len(took) // 2], took[len(took) * 99 // 100])
-'''
+"""
+
+
+@pytest.mark.parametrize("answer", [status(503), status(200, b"x" * (100 << 20)), status(200, "<html>"), slowly(30), trickle,
+                                    lambda server, request: None, "black hole", "name server"],
+                         ids=["503", "100 MB", "garbage", "slow headers", "slow body", "closed", "black hole", "name server"])
+def test_the_host_s_latency_is_the_same(one_python, black_hole, tmp_path, answer):
+    """A JSON service in one thread, with a hostile server and without shipping: p50 and p99 within noise."""
+    preload = [name_server(tmp_path, 300)] if answer == "name server" else []
+    urls = {"black hole": black_hole, "name server": "http://elastic.invalid:9200"}
 
     def measured(settings):
-        runs = [profile(one_python, script, settings=settings).check().stdout.split() for _ in range(2)]
-        return [min(float(run[n]) for run in runs) for n in (0, 1)]
+        run = profile(one_python, SERVICE, preload_also=preload, settings={"DUMP_INTERVAL": 1, **settings}).check()
+        return [float(word) for word in run.stdout.split()]
 
-    with FakeElastic(always=status(503)) as server:
-        p50, p99 = measured({"ENABLE_ELASTICSEARCH": 1, "ELASTICSEARCH_URL": server.url, "DUMP_INTERVAL": 1})
-    plain50, plain99 = measured({"DUMP_INTERVAL": 1})
-    assert p50 < 1.3 * plain50 and p99 < 2 * plain99 + 1e-4, (p50, plain50, p99, plain99)
+    with FakeElastic(always=answer if callable(answer) else good) as server:
+        on, off = [], []
+        for _ in range(4):  # a busy machine gets another chance; what is slower is slower each time
+            on.append(measured({"ENABLE_ELASTICSEARCH": 1, "ELASTICSEARCH_URL": urls.get(answer, server.url)}))
+            off.append(measured({}))
+            (p50, p99), (plain50, plain99) = (list(map(min, zip(*runs))) for runs in (on, off))
+            if p50 < 1.1 * plain50 and p99 < 1.3 * plain99 + 2e-5:
+                return
+    raise AssertionError((p50, plain50, p99, plain99))
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("url, bound", [("server", 12), ("server over TLS", 14), ("nobody", 12 + 8)])
+def test_what_shipping_costs_in_memory(one_python, authority, url, bound):
+    """docs/ELASTIC.md: dumps of 400 functions a second, half a megabyte each; one thread more, and none at rest."""
+    script = r"""
+import os, time
+source = "def f_%d():\n    return [bytes(4000) for _ in range(3)]\n"
+space, kept = {}, []
+for n in range(400):
+    exec(compile(source % n, "a_file_with_a_long_name_%s_%d.py" % ("x" * 150, n), "exec"), space)
+    kept.append(space["f_%d" % n]())
+threads, end = 0, time.monotonic() + 20
+while time.monotonic() < end:
+    threads = max(threads, len(os.listdir("/proc/self/task")))
+    time.sleep(0.01)
+with open("/proc/self/status") as file:
+    print([int(line.split()[1]) for line in file if line.startswith("VmRSS")][0] * 1024, threads)
+"""
+    with FakeElastic(tls=certificate(authority, "server") if "TLS" in url else None) as server:
+        settings = shipping("http://127.0.0.1:1" if url == "nobody" else server, DUMP_INTERVAL=1,
+                            ELASTICSEARCH_CA_FILE=authority / "ca.crt")
+        runs = [start(one_python, script, settings={**settings, "ENABLE_ELASTICSEARCH": on}) for on in (0, 1)]
+        (plain, few), (shipped, threads) = [map(int, run.finish(90).check().stdout.split()) for run in runs]
+    assert (few, threads) == (2, 3)
+    assert shipped - plain < bound * MIB, "%.1f MiB more" % ((shipped - plain) / MIB)
+    if url == "nobody":
+        assert shipped - plain > 6 * MIB, "the queue was to be full"
