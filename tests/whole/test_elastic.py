@@ -513,7 +513,7 @@ def test_a_secret_is_read_from_its_file_and_again_when_it_is_refused(one_python,
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
-    """A folder with ca.crt, and certificates made by it: server, other (wrong name), expired, client."""
+    """A folder with ca.crt, and certificates made by it: server, other (wrong name), expired, client; self-signed self."""
     folder = tmp_path_factory.mktemp("authority")
 
     def openssl(*arguments):
@@ -521,6 +521,8 @@ def authority(tmp_path_factory):
 
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2, "-subj", "/CN=test authority", "-keyout",
             "ca.key", "-out", "ca.crt", "-addext", "keyUsage=critical,keyCertSign")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2, "-subj", "/CN=127.0.0.1", "-keyout", "self.key",
+            "-out", "self.crt", "-addext", "subjectAltName=IP:127.0.0.1")
     for name, names, days in (("server", "IP:127.0.0.1,DNS:localhost", 2), ("other", "DNS:elsewhere.example", 2),
                               ("expired", "IP:127.0.0.1", -1), ("client", "DNS:client", 2)):
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout", name + ".key", "-out",
@@ -544,7 +546,8 @@ def test_tls_with_a_private_authority(python, authority, host):
     assert not said(run)
 
 
-@pytest.mark.parametrize("name, with_ca", [("server", False), ("other", True), ("expired", True)])
+@pytest.mark.parametrize("name, with_ca", [("server", False), ("self", False), ("other", True), ("expired", True)],
+                         ids=["unknown authority", "self-signed", "wrong name", "expired"])
 def test_tls_is_verified(one_python, authority, name, with_ca):
     more = {"ELASTICSEARCH_CA_FILE": authority / "ca.crt"} if with_ca else {}
     with FakeElastic(tls=certificate(authority, name)) as server:
