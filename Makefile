@@ -18,8 +18,6 @@ PYTHON  = $(shell tools/pick-python $(PYTHON_VERSION))
 CACHE  := $(HOME)/.cache/trackleak
 VENV   := $(CACHE)/venv
 
-space := $(subst ,, )
-
 # Lines about our own work go to stderr: `make run` leaves stdout to the program.
 Q   := $(if $(filter 1,$(V)),,@)
 say  = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' '$(1)' '$(2)' >&2)
@@ -35,10 +33,10 @@ AGENT_FLAGS := -std=gnu11 -O2 -g -fPIC -shared -fvisibility=hidden -ftls-model=i
 	-Wl,-z,nodelete,-z,now,-z,relro,-z,noexecstack,--as-needed
 AGENT_LIBS := -ldl -pthread
 
-# The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's text module.
+# The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's modules of text.
 COMMAND_SOURCES  := $(wildcard cli/*.[ch] cli/*/*.[ch])
-COMMAND_SHARED   := src/base/text.c
-COMMAND_PACKAGES := jansson popt zlib
+COMMAND_SHARED   := src/base/text.c src/output/elastic_bulk.c src/output/elastic_url.c
+COMMAND_PACKAGES := jansson popt zlib libcurl
 COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
@@ -180,11 +178,12 @@ build/detect_time: tests/detect/detect_time.c tests/unit/verdict_play.h $(SOURCE
 detect-time: build/detect_time build  ## how long until a leak is named: table, and docs/detect-time.svg; some minutes
 	@python3 tools/detect_time.py $< --real $(PYTHON) $(CURDIR)/trackleak.so
 
-# SERVERS: opensearch, opensearch-tls, elasticsearch-tls; all of them by default.
+# SERVERS: of opensearch, opensearch-tls, elasticsearch-tls (these by default), opensearch-1, opensearch-3, elasticsearch-7,
+# elasticsearch-9; or all.
 SERVERS ?=
 test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which are fetched (once) and started here
-	@PYTHONDONTWRITEBYTECODE=1 TEST_PYTHON="$(PYTHON)" $(VENV)/bin/python -m pytest -p no:cacheprovider tests/es \
-		$(if $(SERVERS),-k "$(subst $(space), or ,$(SERVERS:%=[%]))") $(PYTEST_ARGS)
+	@PYTHONDONTWRITEBYTECODE=1 TEST_PYTHON="$(PYTHON)" TEST_SERVERS="$(SERVERS)" \
+		$(VENV)/bin/python -m pytest -p no:cacheprovider tests/es $(PYTEST_ARGS)
 
 # SECONDS: how long each service is under load; 10 are enough to see that it works.
 SERVICES_PYTHON = $(CACHE)/services-$(notdir $(PYTHON))-$(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
@@ -198,8 +197,8 @@ test-services: build $(VENV)/ready  ## gunicorn, uvicorn, celery and worker pool
 deps-es:  ## install what test-es needs: Java 17, Maven, openssl
 	@tools/deps install es
 
-ship:  ## send the queued documents of FILE=profiler.jsonl to ELASTICSEARCH_URL; safe to repeat
-	@python3 tools/ship.py $(FILE)
+ship: command  ## send the queued documents of FILE=profiler.jsonl to ELASTICSEARCH_URL; safe to repeat
+	@./trackleak ship $(FILE)
 
 kibana:  ## write the templates and dashboards of kibana/ anew
 	@python3 tools/kibana.py write
@@ -283,7 +282,7 @@ help:  ## this page
 	@echo '  VERSIONS="3.11" MODULES="must, or test_os ..." MODES="default" which part of CPython'"'"'s suite test-foreign runs'
 	@echo '  SECONDS=60            how long soak, stress-asan (-ubsan, -tsan) and each service of test-services take'
 	@echo '  TRUTH_ARGS="--python 3.11" which part of the corpus (tests/corpus/score.py --help)'
-	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS=opensearch picks the servers of test-es'
+	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS="opensearch elasticsearch-9" picks those of test-es'
 	@echo '  V=1                   show the commands'
 	@echo
 	@echo 'examples:'

@@ -69,6 +69,7 @@
 #include "src/output/event_log.c"
 #include "src/output/elastic_bulk.c"
 #include "src/output/elastic_url.c"
+#include "src/output/elastic_name.c"
 #include "src/output/elastic_http.c"
 #include "src/output/elastic_notices.c"
 #include "src/output/elastic_queue.c"

@@ -8,17 +8,15 @@ install   puts the template and the lifecycle to ELASTICSEARCH_URL (credentials 
           KIBANA_URL is set, data view and dashboard there. KIND=elasticsearch or opensearch; else the server is asked.
 """
 
+import base64
 import http.client
 import json
 import os
 import re
+import ssl
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from ship import Target, Unusable  # noqa: E402
+from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "kibana"
@@ -325,6 +323,61 @@ def nested(value):
             yield from nested(inside)
 
 
+# What a saved object's attributes may be, after Kibana's own schemas (main and 8.x, read in November 2026), which forbid
+# others: so an import would fail. OpenSearch Dashboards' mappings have the same for the three types that it knows.
+SEARCH_SOURCE = {"searchSourceJSON": str}
+ATTRIBUTES = {
+    "index-pattern": {"title": str, "type": str, "typeMeta": str, "timeFieldName": str, "sourceFilters": str, "fields": str,
+                      "fieldFormatMap": str},
+    "visualization": {"title": str, "description": str, "version": int, "kibanaSavedObjectMeta": SEARCH_SOURCE,
+                      "uiStateJSON": str, "visState": str, "savedSearchRefName": str},
+    "dashboard": {"title": str, "description": str, "kibanaSavedObjectMeta": SEARCH_SOURCE, "timeRestore": bool,
+                  "timeFrom": str, "timeTo": str, "refreshInterval": {"pause": bool, "value": int}, "panelsJSON": str,
+                  "optionsJSON": str, "hits": int, "version": int,
+                  "controlGroupInput": {"panelsJSON": str, "controlStyle": str, "chainingSystem": str,
+                                        "ignoreParentSettingsJSON": str}},
+    "lens": {"title": str, "description": str, "visualizationType": str, "uiStateJSON": str,
+             "state": {"visualization": dict, "query": dict, "filters": list, "datasourceStates": dict,
+                       "internalReferences": list, "adHocDataViews": dict}},
+}
+
+
+def check_attributes(where, attributes, allowed, problems):
+    for key, value in attributes.items():
+        kind = allowed.get(key)
+        if isinstance(kind, dict) and isinstance(value, dict):
+            check_attributes("%s.%s" % (where, key), value, kind, problems)
+        elif kind is None or isinstance(kind, dict) or type(value) is not kind:
+            problems.append("%s: %s is no attribute that can be imported" % (where, key))
+
+
+def check_grid(where, panels, problems):
+    """48 columns; no panel on another."""
+    taken = set()
+    for panel in panels:
+        grid = panel["gridData"]
+        cells = {(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])}
+        if taken & cells or grid["x"] + grid["w"] > 48 or grid["i"] != panel["panelIndex"]:
+            problems.append("%s: panel %s stands on another, or over the edge" % (where, grid["i"]))
+        taken |= cells
+
+
+def check_lens(where, item, problems):
+    """What is shown is a column that is computed, of the one layer that the reference is for."""
+    state = item["attributes"]["state"]
+    (layer, computed), = state["datasourceStates"]["formBased"]["layers"].items()
+    shown = state["visualization"]
+    layers = shown["layers"] if "layers" in shown else [shown]
+    wanted = {column for one in layers for column in
+              [*one.get("accessors", []), *[c["columnId"] for c in one.get("columns", [])],
+               *[one[key] for key in ("xAccessor", "splitAccessor") if key in one]]}
+    if wanted != set(computed["columns"]) or sorted(computed["columnOrder"]) != sorted(computed["columns"]):
+        problems.append("%s: columns shown and computed differ" % where)
+    if {one["layerId"] for one in layers} != {layer} or \
+            [r["name"] for r in item["references"]] != ["indexpattern-datasource-layer-" + layer]:
+        problems.append("%s: the layer and its reference differ" % where)
+
+
 def check_objects(name, text, problems):
     lines = text.splitlines()
     found = [json.loads(line) for line in lines]
@@ -339,6 +392,11 @@ def check_objects(name, text, problems):
             problems.append("%s: no title, or a reference twice" % where)
         problems += ["%s: %s is in no file" % (where, r["id"]) for r in item["references"]
                      if (r["type"], r["id"]) not in ids]
+        check_attributes(where, item["attributes"], ATTRIBUTES[item["type"]], problems)
+        if item["type"] == "dashboard":
+            check_grid(where, json.loads(item["attributes"]["panelsJSON"]), problems)
+        if item["type"] == "lens":
+            check_lens(where, item, problems)
         inside = list(nested(item["attributes"]))
         problems += ["%s: %s is not mapped" % (where, field) for key, field in inside
                      if key in ("sourceField", "fieldName", "field") and field not in types()]
@@ -370,13 +428,67 @@ def check():
 
 # Installing
 
+class Unusable(Exception):
+    """One line for the user."""
+
+
+def secret(name):
+    path = os.environ.get(name + "_FILE")
+    if os.environ.get(name) or not path:
+        return os.environ.get(name, "")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable("%s_FILE: %s" % (name, error)) from None
+
+
+class Target:
+    """A server at a URL, with the credentials and certificates of the environment."""
+
+    def __init__(self, variable):
+        url = urlsplit(os.environ.get(variable, ""))
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise Unusable("%s is no http or https URL" % variable)
+        self.prefix = url.path.rstrip("/")
+        if self.prefix.endswith("/_bulk"):
+            self.prefix = self.prefix[:-len("/_bulk")]
+        self.host, self.has_login = url.hostname, bool(url.username)
+        try:
+            self.port = url.port or (443 if url.scheme == "https" else 80)
+        except ValueError:
+            raise Unusable("%s: the port is no number" % variable) from None
+        self.headers = {}
+        key = secret("ELASTICSEARCH_API_KEY")
+        user = os.environ.get("ELASTICSEARCH_USERNAME") or unquote(url.username or "")
+        password = secret("ELASTICSEARCH_PASSWORD") or unquote(url.password or "")
+        if key:
+            self.headers["Authorization"] = "ApiKey " + (base64.b64encode(key.encode()).decode() if ":" in key else key)
+        elif user:
+            self.headers["Authorization"] = "Basic " + base64.b64encode(("%s:%s" % (user, password)).encode()).decode()
+        self.context = self.tls() if url.scheme == "https" else None
+
+    @staticmethod
+    def tls():
+        try:
+            context = ssl.create_default_context(cafile=os.environ.get("ELASTICSEARCH_CA_FILE") or None)
+            certificate = os.environ.get("ELASTICSEARCH_CLIENT_CERT")
+            if certificate:
+                context.load_cert_chain(certificate, os.environ.get("ELASTICSEARCH_CLIENT_KEY") or None)
+        except OSError as error:
+            raise Unusable("the certificates cannot be read: %s" % error) from None
+        if os.environ.get("ELASTICSEARCH_SSL_VERIFY", "1").lower() in ("0", "false", "no", "off"):
+            print("warning: ELASTICSEARCH_SSL_VERIFY is off", file=sys.stderr)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+
 def ask(target, method, path, body=None, headers=None):
     """(status, answer as JSON or {})"""
     connection = (http.client.HTTPSConnection(target.host, target.port, timeout=30, context=target.context)
-                  if target.is_tls else http.client.HTTPConnection(target.host, target.port, timeout=30))
-    prefix = target.path.split("?")[0][:-len("/_bulk")]
+                  if target.context else http.client.HTTPConnection(target.host, target.port, timeout=30))
     try:
-        connection.request(method, prefix + path, body, {**target.headers, "Content-Type": "application/json",
+        connection.request(method, target.prefix + path, body, {**target.headers, "Content-Type": "application/json",
                                                          **(headers or {})})
         answer = connection.getresponse()
         text = answer.read()
@@ -397,7 +509,7 @@ def must(status, answer, what):
 
 
 def install():
-    target = Target()
+    target = Target("ELASTICSEARCH_URL")
     kind = os.environ.get("KIND")
     if not kind:
         status, answer = ask(target, "GET", "/")
@@ -422,9 +534,8 @@ def install():
 
 
 def install_objects(target, kind):
-    os.environ["ELASTICSEARCH_URL"] = os.environ["KIBANA_URL"]
-    screen = Target()
-    if not urlsplit(os.environ["KIBANA_URL"]).username:
+    screen = Target("KIBANA_URL")
+    if not screen.has_login:
         screen.headers = target.headers
     name = "opensearch-dashboards.ndjson" if kind == "opensearch" else "kibana.ndjson"
     border = "trackleak-objects-8d1f0c"

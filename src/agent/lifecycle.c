@@ -46,8 +46,10 @@
 #include <unistd.h>
 
 #define LIFECYCLE_FORK_WAIT_MS 100
-#define LIFECYCLE_EXIT_WAIT_MS 2000
-#define LIFECYCLE_FLUSH_MS     2000
+/* All that an exit waits for, together: the figures, the worker, the last dump, its way out. */
+#define LIFECYCLE_EXIT_MS   2500
+#define LIFECYCLE_FLUSH_MS  2000 /* of it, for the last one at most */
+#define LIFECYCLE_FREEZE_MS 1000 /* and for the first */
 /* os.fork looks at the threads within microseconds. */
 #define LIFECYCLE_RESTART_NS 20000000u
 
@@ -61,6 +63,7 @@ static struct {
 	bool is_over; /* the last dump is written */
 	pid_t pid;
 	uint64_t restart_at_ns; /* the worker is wanted from then on; 0: not wanted */
+	unsigned exit_spent_ms; /* of LIFECYCLE_EXIT_MS, by the interpreter's end */
 } lifecycle;
 
 static uint64_t lifecycle_seed(void)
@@ -73,6 +76,14 @@ static uint64_t lifecycle_seed(void)
 	    (long)sizeof(seed))
 		seed = clock_precise_ns() ^ (uint64_t)getpid() << 32;
 	return seed;
+}
+
+/* Milliseconds until then. */
+static unsigned lifecycle_left_ms(uint64_t until_ns)
+{
+	uint64_t now = clock_precise_ns();
+
+	return now < until_ns ? (unsigned)((until_ns - now) / 1000000u) : 0;
 }
 
 static void lifecycle_print_banner(void)
@@ -259,6 +270,15 @@ static TL_COLD void lifecycle_await_freeze(void)
 		reports_await(1000);
 }
 
+/* The last figures are taken, at the expense of what the exit may take afterwards. */
+static void lifecycle_freeze(void)
+{
+	uint64_t until_ns = clock_precise_ns() + LIFECYCLE_EXIT_MS * UINT64_C(1000000);
+
+	reports_freeze(LIFECYCLE_FREEZE_MS);
+	lifecycle.exit_spent_ms = LIFECYCLE_EXIT_MS - lifecycle_left_ms(until_ns);
+}
+
 TL_INTERNAL void lifecycle_look(void)
 {
 	if (py_layout.is_initialized == NULL)
@@ -279,7 +299,7 @@ TL_INTERNAL void lifecycle_look(void)
 		if (is_up)
 			reports_thaw();
 		else
-			reports_freeze();
+			lifecycle_freeze();
 		__atomic_fetch_sub(&lifecycle.freezing, 1, __ATOMIC_ACQ_REL);
 	} else {
 		__atomic_fetch_sub(&lifecycle.freezing, 1, __ATOMIC_ACQ_REL);
@@ -327,13 +347,20 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	if (lifecycle.has_tried_exec && !lifecycle.has_begun)
 		return;
 
+	uint64_t until_ns = clock_precise_ns() +
+			    (LIFECYCLE_EXIT_MS - lifecycle.exit_spent_ms) * UINT64_C(1000000);
+
 	thread->busy = true;
-	worker_stop(LIFECYCLE_EXIT_WAIT_MS);
+	worker_stop(lifecycle_left_ms(until_ns));
 	lifecycle.is_over = true;
 	lifecycle.python_has_ended = false;
-	reports_dump(true, LIFECYCLE_EXIT_WAIT_MS);
-	if (config.elasticsearch)
-		elastic_post_flush(LIFECYCLE_FLUSH_MS);
+	reports_dump(true, lifecycle_left_ms(until_ns));
+	if (config.elasticsearch) {
+		unsigned left_ms = lifecycle_left_ms(until_ns);
+
+		elastic_post_flush(left_ms < LIFECYCLE_FLUSH_MS ? left_ms : LIFECYCLE_FLUSH_MS);
+	}
+	lifecycle.exit_spent_ms = 0; /* should the program go on all the same */
 	thread->busy = false;
 	errno = saved_errno;
 }

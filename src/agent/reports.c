@@ -150,9 +150,9 @@ TL_INTERNAL void reports_note(void)
 	pthread_mutex_unlock(&reports.lock);
 }
 
-TL_INTERNAL void reports_freeze(void)
+TL_INTERNAL void reports_freeze(unsigned wait_ms)
 {
-	if (!reports_lock_within(1000))
+	if (!reports_lock_within(wait_ms))
 		return;
 	if (reports.frozen == NULL) {
 		reports.frozen = reports_take(true);

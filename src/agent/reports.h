@@ -21,8 +21,9 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms);
 /* Notes what is held, once a second at first and ever more rarely: the verdicts' history. */
 TL_INTERNAL void reports_note(void);
 
-/* Keeps the figures of this moment for the next dump; forgets them. */
-TL_INTERNAL void reports_freeze(void);
+/* Keeps the figures of this moment for the next dump (unless another thread is at work on one for
+ * longer than this); forgets them. */
+TL_INTERNAL void reports_freeze(unsigned wait_ms);
 TL_INTERNAL void reports_thaw(void);
 /* Returns when no figures are being taken, after `wait_ms` at the latest. */
 TL_INTERNAL void reports_await(unsigned wait_ms);

@@ -15,8 +15,11 @@
  */
 #include "elastic_http.h"
 
+#include "../base/clock.h"
 #include "../base/pages.h"
 #include "../base/text.h"
+#include "elastic_name.h"
+#include "elastic_url.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -56,6 +59,7 @@ enum {
 	CURLOPT_SSLCERT_POINTER = 10025,
 	CURLOPT_CAINFO_POINTER = 10065,
 	CURLOPT_SSLKEY_POINTER = 10087,
+	CURLOPT_RESOLVE_POINTER = 10203,
 	CURLOPT_WRITEFUNCTION_POINTER = 20011,
 	CURLOPT_OPENSOCKETFUNCTION_POINTER = 20163,
 	CURLINFO_RESPONSE_CODE_LONG = 0x200002,
@@ -216,6 +220,14 @@ static int elastic_http_open_socket(void *unused, int purpose, struct elastic_ht
 		socket(address->family, address->type | SOCK_CLOEXEC, address->protocol));
 }
 
+static void elastic_http_drop(void)
+{
+	pages_unmap(elastic_http.reply, ELASTIC_HTTP_REPLY);
+	elastic_http.easy = NULL;
+	elastic_http.multi = NULL;
+	elastic_http.reply = NULL;
+}
+
 TL_INTERNAL bool elastic_http_open(void)
 {
 	elastic_http.reply = pages_map(ELASTIC_HTTP_REPLY);
@@ -233,15 +245,13 @@ TL_INTERNAL void elastic_http_close(void)
 		elastic_curl.easy_cleanup(elastic_http.easy);
 	if (elastic_http.multi != NULL)
 		elastic_curl.multi_cleanup(elastic_http.multi);
-	elastic_http_forget();
+	elastic_http_drop();
 }
 
 TL_INTERNAL void elastic_http_forget(void)
 {
-	pages_unmap(elastic_http.reply, ELASTIC_HTTP_REPLY);
-	elastic_http.easy = NULL;
-	elastic_http.multi = NULL;
-	elastic_http.reply = NULL;
+	elastic_http_drop();
+	elastic_name_forget();
 }
 
 TL_INTERNAL void elastic_http_interrupt(bool is_interrupted)
@@ -295,9 +305,7 @@ static void elastic_http_set_options(const struct elastic_target *target,
 	set(easy, CURLOPT_NETRC_LONG, 0L);
 	set(easy, CURLOPT_FOLLOWLOCATION_LONG, 0L);
 	set(easy, CURLOPT_NOSIGNAL_LONG, 1L);
-	set(easy, CURLOPT_CONNECTTIMEOUT_MS_LONG, (long)ELASTIC_HTTP_CONNECT_MS);
-	set(easy, CURLOPT_TIMEOUT_MS_LONG, (long)ELASTIC_HTTP_TOTAL_MS);
-	/* Since 7.87: a resolver that hangs is left behind, not waited for. */
+	/* Since 7.87: a resolver of libcurl's own that hangs is left behind, not waited for. */
 	set(easy, CURLOPT_QUICK_EXIT_LONG, 1L);
 	set(easy, CURLOPT_SSL_VERIFYPEER_LONG, target->verifies ? 1L : 0L);
 	set(easy, CURLOPT_SSL_VERIFYHOST_LONG, target->verifies ? 2L : 0L);
@@ -365,26 +373,72 @@ static void elastic_http_read_answer(struct elastic_answer *answer, int result)
 	text_terminate(&shown);
 }
 
+/* How the server's name is to be resolved, as libcurl wants it: `name:port:address,address`; empty
+ * when it needs no help. False: there is no address by then, or an interrupt. */
+static bool elastic_http_resolve(struct text *entry, const char *url, uint64_t until_ns,
+				 struct elastic_answer *answer)
+{
+	char name[256];
+	struct text host = text_over(name, sizeof(name) - 1);
+	struct text error = text_over(answer->error, sizeof(answer->error));
+	enum elastic_name_state state;
+	unsigned port;
+
+	if (!elastic_url_put_host(&host, &port, url))
+		return true;
+	text_terminate(&host);
+	text_put(entry, name);
+	text_put_char(entry, ':');
+	text_put_u64(entry, port);
+	text_put_char(entry, ':');
+	while ((state = elastic_name_look_up(entry, name)) == ELASTIC_NAME_ASKING &&
+	       clock_precise_ns() < until_ns && !TL_LOAD(elastic_http.is_interrupted))
+		poll(NULL, 0, 5);
+	answer->is_interrupted = TL_LOAD(elastic_http.is_interrupted);
+	if (state == ELASTIC_NAME_FOUND && !answer->is_interrupted)
+		return true;
+	text_put(&error, state == ELASTIC_NAME_ASKING ? "the name servers do not answer for "
+						      : "could not resolve host: ");
+	text_put(&error, name);
+	text_terminate(&error);
+	return false;
+}
+
 TL_INTERNAL void elastic_http_post(const struct elastic_target *target, const char *body,
 				   size_t length, struct elastic_answer *answer)
 {
-	char authorization[8192];
+	char authorization[8192], resolve[1536];
 	struct text value = text_over(authorization, sizeof(authorization));
+	struct text entry = text_over(resolve, sizeof(resolve));
 	struct elastic_http_header headers[] = {
 		{(char[]){"Content-Type: application/x-ndjson"}, &headers[1]},
 		{(char[]){"Expect:"}, NULL}, /* no 100-continue, which costs a second */
 		{authorization, NULL},
 		{(char[]){"Content-Encoding: gzip"}, NULL},
 	};
-	struct elastic_http_header *last = &headers[1];
+	struct elastic_http_header *last = &headers[1], addresses = {resolve, NULL};
+	uint64_t start_ns = clock_precise_ns();
+	long spent_ms;
 	char *packed = NULL;
 	size_t packed_length = 0;
 	int result;
 
 	*answer = (struct elastic_answer){0};
+	if (!elastic_http_resolve(&entry, target->url,
+				  start_ns + ELASTIC_HTTP_CONNECT_MS * UINT64_C(1000000), answer))
+		return;
+	text_terminate(&entry);
+	spent_ms = (long)((clock_precise_ns() - start_ns) / 1000000u);
 	elastic_http.reply_length = 0;
 	elastic_http.reply_is_too_long = false;
 	elastic_http_set_options(target, answer);
+	elastic_curl.easy_setopt(
+		elastic_http.easy, CURLOPT_CONNECTTIMEOUT_MS_LONG,
+		spent_ms < ELASTIC_HTTP_CONNECT_MS ? ELASTIC_HTTP_CONNECT_MS - spent_ms : 1L);
+	elastic_curl.easy_setopt(elastic_http.easy, CURLOPT_TIMEOUT_MS_LONG,
+				 ELASTIC_HTTP_TOTAL_MS - spent_ms);
+	if (entry.length > 0)
+		elastic_curl.easy_setopt(elastic_http.easy, CURLOPT_RESOLVE_POINTER, &addresses);
 
 	if (*target->authorization != '\0') {
 		text_put(&value, "Authorization: ");

@@ -45,7 +45,7 @@ TL_INTERNAL void elastic_http_post(const struct elastic_target *target, const ch
 
 /* True: ends the POST that is under way, and each later one, until it is false again. */
 TL_INTERNAL void elastic_http_interrupt(bool is_interrupted);
-/* Without closing them: a forked child has no business with its parent's connection. */
+/* In a forked child, without closing: it has no business with its parent's connection. */
 TL_INTERNAL void elastic_http_forget(void);
 
 #endif

@@ -35,6 +35,7 @@
 #define ELASTIC_POST_LONGEST  60000u /* ms between two tries */
 #define ELASTIC_POST_PATIENCE 3600u  /* s of a Retry-After that are obeyed */
 #define ELASTIC_POST_SECRET   4096
+#define ELASTIC_POST_STOP_MS  100 /* of a flush: to end the thread */
 
 static struct {
 	pthread_mutex_t lock; /* guards elastic_queue, counts and flags */
@@ -475,9 +476,12 @@ TL_INTERNAL bool elastic_post_stop(unsigned wait_ms)
 
 TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 {
-	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
+	unsigned stop_ms = wait_ms < ELASTIC_POST_STOP_MS ? wait_ms : ELASTIC_POST_STOP_MS;
+	uint64_t until_ns = clock_precise_ns() + (wait_ms - stop_ms) * UINT64_C(1000000);
 	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
 				 .tv_nsec = (long)(until_ns % 1000000000u)};
+	struct elastic_counts *counts = &elastic_post.counts;
+	bool has_ended;
 
 	pthread_mutex_lock(&elastic_post.lock);
 	elastic_post.is_flushing = true; /* whoever waits for a next try has it now */
@@ -488,16 +492,15 @@ TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 		       ETIMEDOUT)
 		continue;
 	pthread_mutex_unlock(&elastic_post.lock);
-	if (elastic_post_stop(100)) {
-		pthread_mutex_lock(&elastic_post.lock);
-		elastic_post.counts.lost += elastic_queue_drop();
-		pthread_mutex_unlock(&elastic_post.lock);
-	}
+	has_ended = elastic_post_stop(stop_ms);
+	pthread_mutex_lock(&elastic_post.lock);
+	if (has_ended)
+		elastic_queue_drop();
+	/* Whatever is not known to be there, also what a thread that hangs may still hold. */
+	counts->lost = counts->queued - counts->delivered - counts->duplicates;
 	elastic_post.is_flushing = false;
-
-	struct elastic_counts counts = elastic_post_counts();
-
-	elastic_notices_lost(counts.lost, counts.queued);
+	pthread_mutex_unlock(&elastic_post.lock);
+	elastic_notices_lost(counts->lost, counts->queued);
 }
 
 TL_INTERNAL void elastic_post_fork_prepare(void)
@@ -534,7 +537,7 @@ TL_INTERNAL void elastic_post_fork_child(void)
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&elastic_post.changed, &monotonic);
-	elastic_post_renew_lock();
+	elastic_post_fork_parent(); /* unlocks: it is this thread that has locked */
 }
 
 TL_INTERNAL struct elastic_counts elastic_post_counts(void)

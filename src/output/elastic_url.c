@@ -113,6 +113,39 @@ TL_INTERNAL enum tl_err elastic_url_build(struct text *url, struct text *user,
 	return url->cut || user->cut || password->cut ? TL_ERR_FULL : TL_OK;
 }
 
+static bool elastic_url_is_name(const char *host, size_t length)
+{
+	bool has_letter = false;
+
+	for (size_t i = 0; i < length; i++) {
+		char c = host[i];
+		bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+		if (!is_letter && !(c >= '0' && c <= '9') && strchr("-_.", c) == NULL)
+			return false;
+		has_letter |= is_letter;
+	}
+	return has_letter;
+}
+
+TL_INTERNAL bool elastic_url_put_host(struct text *host, unsigned *port, const char *url)
+{
+	const char *at = elastic_url_after_scheme(url), *digit;
+	size_t length = strcspn(at, ":/?#");
+
+	text_clear(host);
+	*port = strncasecmp(url, "https", 5) == 0 ? 443 : 80;
+	if (at[length] == ':' && at[length + 1] >= '0' && at[length + 1] <= '9') {
+		for (digit = at + length + 1, *port = 0;
+		     *digit >= '0' && *digit <= '9' && *port < 65536; digit++)
+			*port = *port * 10 + (unsigned)(*digit - '0');
+	}
+	if (*port > 65535 || !elastic_url_is_name(at, length))
+		return false;
+	text_put_bytes(host, at, length);
+	return !host->cut;
+}
+
 TL_INTERNAL bool elastic_url_is_open(const char *url)
 {
 	const char *hosts[] = {"localhost", "127.", "[::1]"}, *host = url + 7;

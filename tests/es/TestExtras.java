@@ -2,12 +2,12 @@ package trackleak;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import org.apache.lucene.analysis.TokenStream;
 import org.apache.lucene.analysis.email.UAX29URLEmailTokenizer;
 import org.apache.lucene.analysis.miscellaneous.RemoveDuplicatesTokenFilter;
 import org.apache.lucene.analysis.pattern.PatternCaptureGroupTokenFilter;
-import org.elasticsearch.index.analysis.AbstractTokenFilterFactory;
 import org.elasticsearch.index.analysis.PreConfiguredTokenFilter;
 import org.elasticsearch.index.analysis.PreConfiguredTokenizer;
 import org.elasticsearch.index.analysis.TokenFilterFactory;
@@ -28,20 +28,26 @@ public class TestExtras extends Plugin implements AnalysisPlugin {
 				boolean keeps = settings.getAsBoolean("preserve_original", true);
 				Pattern[] patterns = settings.getAsList("patterns").stream()
 					.map(Pattern::compile).toArray(Pattern[]::new);
-				return new AbstractTokenFilterFactory(name, settings) {
-					@Override
-					public TokenStream create(TokenStream stream) {
-						return new PatternCaptureGroupTokenFilter(stream, keeps, patterns);
-					}
-				};
+				return factory(name, stream ->
+					new PatternCaptureGroupTokenFilter(stream, keeps, patterns));
 			},
 			"unique", (index, environment, name, settings) ->
-				new AbstractTokenFilterFactory(name, settings) {
-					@Override
-					public TokenStream create(TokenStream stream) {
-						return new RemoveDuplicatesTokenFilter(stream);
-					}
-				});
+				factory(name, RemoveDuplicatesTokenFilter::new));
+	}
+
+	/* Not by AbstractTokenFilterFactory, whose constructor is another one in 9. */
+	private static TokenFilterFactory factory(String name, UnaryOperator<TokenStream> filter) {
+		return new TokenFilterFactory() {
+			@Override
+			public String name() {
+				return name;
+			}
+
+			@Override
+			public TokenStream create(TokenStream stream) {
+				return filter.apply(stream);
+			}
+		};
 	}
 
 	@Override

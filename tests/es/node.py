@@ -1,6 +1,6 @@
 """A real Elasticsearch or OpenSearch node on this machine, for the time of a test.
 
-    with Node("opensearch", secure=True) as node:
+    with Node("opensearch", "2.19.4", secure=True) as node:
         node.url, node.ca                  https://127.0.0.1:PORT, and the authority that signed its certificate
         node.call("GET", "/index/_count")  (status, JSON), as the user node.user with node.password
         node.kill(), node.restart()        SIGKILL and the same data again
@@ -14,6 +14,7 @@ has no analysis module, which the index of API keys needs.
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -27,7 +28,6 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-VERSIONS = {"opensearch": "2.19.4", "elasticsearch": "8.19.21"}
 COORDINATES = {
     "opensearch": "org.opensearch.distribution.integ-test-zip:opensearch:%s:zip",
     "elasticsearch": "org.elasticsearch.distribution.integ-test-zip:elasticsearch:%s:zip",
@@ -59,14 +59,25 @@ def run(*command, **more):
     return done.stdout
 
 
-def java_home():
-    java = os.environ.get("JAVA_HOME")
-    if java:
-        return Path(java)
+def java_release(home):
+    """17 of a Java 17; 0: this is no Java."""
+    try:
+        return int(re.search(r'^JAVA_VERSION="(\d+)', (home / "release").read_text(), re.M)[1])
+    except (OSError, TypeError):
+        return 0
+
+
+def java_home(kind, version):
+    """A Java that it runs on: JAVA_HOME, the one on PATH, or one of those that are installed."""
+    is_new = int(version.split(".")[0]) >= {"opensearch": 3, "elasticsearch": 9}[kind]
+    least, most = (21, 99) if is_new else (17, 23)  # 24 has no security manager, which the older ones need
     found = shutil.which("java")
-    if not found:
-        raise Unavailable("there is no Java: run `make deps-es`")
-    return Path(os.path.realpath(found)).parent.parent
+    homes = [Path(os.environ.get("JAVA_HOME") or "/none"), *([Path(os.path.realpath(found)).parents[1]] if found else []),
+             *sorted(Path("/usr/lib/jvm").glob("*"), key=java_release)]
+    for home in homes:
+        if least <= java_release(home) <= most:
+            return home
+    raise Unavailable("%s %s needs a Java from %d to %d: run `make deps-es`, or set JAVA_HOME" % (kind, version, least, most))
 
 
 def fetch(artifact, version):
@@ -90,22 +101,21 @@ def unpack(archive, folder):
         file.extractall(folder)
 
 
-def build_extras(home, version):
+def build_extras(home, java, version):
     plugin = home / "plugins" / "trackleak-test-extras"
     plugin.mkdir()
     classes = plugin / "classes"
-    run(java_home() / "bin/javac", "-nowarn", "-Xlint:none", "-cp", "%s/lib/*" % home, "-d", classes,
+    run(java / "bin/javac", "-nowarn", "-Xlint:none", "-cp", "%s/lib/*" % home, "-d", classes,
         HERE / "TestExtras.java")
-    run(java_home() / "bin/jar", "cf", plugin / "extras.jar", "-C", classes, ".")
+    run(java / "bin/jar", "cf", plugin / "extras.jar", "-C", classes, ".")
     shutil.rmtree(classes)
     (plugin / "plugin-descriptor.properties").write_text(
         "name=trackleak-test-extras\ndescription=for tests\nversion=1\nclassname=trackleak.TestExtras\n"
         "java.version=17\nelasticsearch.version=%s\n" % version)
 
 
-def distribution(kind, secure):
+def distribution(kind, version, secure):
     """The folder of the unpacked server, ready to run."""
-    version = VERSIONS[kind]
     top = CACHE / ("%s-%s%s" % (kind, version, "-secure" if secure else ""))
     home = top / ("%s-%s" % (kind, version))
     if (top / "ready").exists():
@@ -116,7 +126,7 @@ def distribution(kind, secure):
     if secure and kind == "opensearch":
         unpack(fetch("opensearch-security", version), home / "plugins" / "opensearch-security")
     if secure and kind == "elasticsearch":
-        build_extras(home, version)
+        build_extras(home, java_home(kind, version), version)
     for path in home.rglob("*"):
         path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
     for path in (CACHE, top, home):
@@ -157,7 +167,7 @@ class Client:
 class Given(Client):
     """The server at ELASTICSEARCH_URL, with the credentials of the environment; nothing of it is started or stopped."""
 
-    kind = "given"
+    kind, has_streams = "given", True
 
     def __init__(self):
         self.settings = {k: v for k, v in os.environ.items() if k.startswith("ELASTICSEARCH_")}
@@ -172,9 +182,12 @@ class Given(Client):
 
 
 class Node(Client):
-    def __init__(self, kind, secure=False, settings=()):
-        self.kind, self.secure, self.settings = kind, secure, list(settings)
-        self.home = distribution(kind, secure)
+    def __init__(self, kind, version, secure=False):
+        self.kind, self.secure = kind, secure
+        self.java = java_home(kind, version)
+        # Elasticsearch's are a module of the default distribution; from 8 on the core makes them from a template.
+        self.has_streams = kind != "elasticsearch" or version >= "8"
+        self.home = distribution(kind, version, secure)
         self.port = free_port()
         self.url = "%s://127.0.0.1:%d" % ("https" if secure else "http", self.port)
         self.user, self.password = (USER, PASSWORD) if secure else (None, None)
@@ -223,7 +236,7 @@ class Node(Client):
         lines = ["cluster.name: trackleak-test", "node.name: n1", "discovery.type: single-node",
                  "network.host: 127.0.0.1", "http.port: %d" % self.port, "transport.port: 0",
                  "path.data: %s" % (self.folder / "data"), "path.logs: %s" % (self.folder / "logs"),
-                 "cluster.routing.allocation.disk.threshold_enabled: false", *self.settings]
+                 "cluster.routing.allocation.disk.threshold_enabled: false"]
         if self.secure:
             self.certificates()
         lines += getattr(self, "configure_" + self.kind)()
@@ -264,7 +277,7 @@ class Node(Client):
     def start(self):
         prefix = "OPENSEARCH" if self.kind == "opensearch" else "ES"
         environment = {k: v for k, v in os.environ.items() if k != "JAVA_HOME"}
-        environment.update({prefix + "_PATH_CONF": str(self.config), prefix + "_JAVA_HOME": str(java_home()),
+        environment.update({prefix + "_PATH_CONF": str(self.config), prefix + "_JAVA_HOME": str(self.java),
                             prefix + "_TMPDIR": str(self.folder / "tmp"), "HOME": str(self.folder)})
         command = [str(self.home / "bin" / self.kind), "-p", str(self.pid_file)]
         if os.getuid() == 0:

@@ -14,7 +14,8 @@ static pthread_mutex_t server_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	unsigned statuses[8]; /* of the requests to come; 0 ends the list, then 200 */
 	unsigned at, posts;
-	unsigned hangs; /* until interrupted */
+	unsigned hangs;   /* until interrupted */
+	unsigned is_deaf; /* hangs all the same */
 	size_t arrived;
 	bool is_missing, is_interrupted;
 	char last[200000];
@@ -55,6 +56,8 @@ void elastic_http_post(const struct elastic_target *target, const char *body, si
 	*answer = (struct elastic_answer){.body = reply};
 	while (__atomic_load_n(&server.hangs, __ATOMIC_SEQ_CST) > 0 &&
 	       !__atomic_load_n(&server.is_interrupted, __ATOMIC_SEQ_CST))
+		usleep(1000);
+	while (__atomic_load_n(&server.is_deaf, __ATOMIC_SEQ_CST))
 		usleep(1000);
 	if (__atomic_load_n(&server.is_interrupted, __ATOMIC_SEQ_CST)) {
 		answer->is_interrupted = true;
@@ -222,6 +225,23 @@ static void the_flush_is_bounded_and_what_is_left_is_lost(void **state)
 	assert_non_null(strstr(said, "documents lost: 7 of 7"));
 }
 
+/* A POST that sees no interrupt: in a libcurl that resolves names by itself, for instance. */
+static void what_a_thread_that_cannot_be_ended_holds_is_lost_and_said(void **state)
+{
+	struct elastic_counts counts;
+
+	(void)state;
+	__atomic_store_n(&server.is_deaf, 1, __ATOMIC_SEQ_CST);
+	dump(3);
+	dump(4);
+	elastic_post_flush(200);
+	counts = elastic_post_counts();
+	__atomic_store_n(&server.is_deaf, 0, __ATOMIC_SEQ_CST);
+
+	assert_int_equal(counts.lost, 7);
+	assert_non_null(strstr(said, "documents lost: 7 of 7"));
+}
+
 static void a_stop_keeps_what_waits(void **state)
 {
 	(void)state;
@@ -322,6 +342,7 @@ int main(void)
 		SHIPPING(what_cannot_be_queued_is_queued_and_lost),
 		SHIPPING(a_413_halves_until_it_fits),
 		SHIPPING(the_flush_is_bounded_and_what_is_left_is_lost),
+		SHIPPING(what_a_thread_that_cannot_be_ended_holds_is_lost_and_said),
 		SHIPPING(a_stop_keeps_what_waits),
 		SHIPPING(a_child_has_an_empty_queue_and_the_parent_its_own),
 		SHIPPING(a_request_that_is_refused_is_said_once),

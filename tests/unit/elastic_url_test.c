@@ -87,6 +87,40 @@ static void only_plain_http_to_elsewhere_is_open(void **state)
 	assert_false(elastic_url_is_open("https://h"));
 }
 
+/* "name port", or "" where libcurl has to know it. */
+static const char *host_of(const char *url)
+{
+	static char shown[128];
+	char name[64];
+	struct text host = text_over(name, sizeof(name) - 1);
+	unsigned port;
+
+	if (!elastic_url_put_host(&host, &port, url))
+		return "";
+	snprintf(shown, sizeof(shown), "%s %u", text_terminate(&host), port);
+	return shown;
+}
+
+static void a_name_is_told_from_an_address(void **state)
+{
+	char large[100] = "http://";
+
+	(void)state;
+	assert_string_equal(host_of("https://es-1.my_net.example:9200/_bulk?x"),
+			    "es-1.my_net.example 9200");
+	assert_string_equal(host_of("HTTPS://h/_bulk"), "h 443");
+	assert_string_equal(host_of("http://h:/_bulk"), "h 80");
+	assert_string_equal(host_of("http://127.0.0.1:9200/_bulk"), "");
+	assert_string_equal(host_of("http://127.1/_bulk"), "");
+	assert_string_equal(host_of("http://[::1]:9200/_bulk"), "");
+	assert_string_equal(host_of("http://b\xc3\xbc.example/_bulk"), "");
+	assert_string_equal(host_of("http://a%62/_bulk"), "");
+	assert_string_equal(host_of("http://h:65536/_bulk"), "");
+	assert_string_equal(host_of("http://h:99999999999999/_bulk"), "");
+	memset(large + 7, 'a', 80);
+	assert_string_equal(host_of(large), "");
+}
+
 static const char *authorize(const char *key, const char *user, const char *password)
 {
 	static char buffer[256];
@@ -140,6 +174,7 @@ int main(void)
 		cmocka_unit_test(credentials_leave_the_url),
 		cmocka_unit_test(what_is_no_url_is_refused),
 		cmocka_unit_test(only_plain_http_to_elsewhere_is_open),
+		cmocka_unit_test(a_name_is_told_from_an_address),
 		cmocka_unit_test(the_key_is_taken_raw_or_encoded_and_wins),
 		cmocka_unit_test(a_header_cannot_be_forged),
 		cmocka_unit_test(nothing_secret_is_shown),

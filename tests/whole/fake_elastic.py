@@ -6,7 +6,8 @@
         server.requests                             every request: path, query, headers, documents (as pairs)
         server.documents                            {_id: document}: what was stored
 
-An answer is a function of the request, or one of those made below; it returns (status, headers, body).
+An answer is a function of the request, or one of those made below; it returns (status, headers, body); the body may be
+a series of pieces.
 """
 
 from __future__ import annotations
@@ -185,7 +186,8 @@ class FakeElastic:
         for name, value in headers.items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(body)
+        for piece in [body] if isinstance(body, bytes) else body:
+            handler.wfile.write(piece)
         if "Content-Length" in headers:
             handler.close_connection = True  # it was a lie
 

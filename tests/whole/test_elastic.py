@@ -50,6 +50,11 @@ def said(run):
     return [line for line in run.banner if "Elasticsearch" in line]
 
 
+def trickle(server, request):
+    """A byte each 0.1 s, and never the last."""
+    return 200, {"Content-Length": "1000"}, iter(lambda: server.closing.wait(0.1) or b" ", True)
+
+
 def lost(run):
     """As the last line that speaks of it says."""
     return [int(n) for line in said(run) for n in re.findall(r"documents lost: (\d+)", line)][-1]
@@ -282,53 +287,139 @@ def test_a_repeat_after_a_lost_answer_stores_nothing_twice(one_python):
 
 # What it takes when nothing answers
 
+def shim(folder, source):
+    """A library to preload."""
+    (folder / "shim.c").write_text(source)
+    library = folder / "shim.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-fno-builtin", "-o", str(library), str(folder / "shim.c"), "-ldl"], check=True)
+    return library
+
+
 def seconds(work):
     before = time.monotonic()
     result = work()
     return result, time.monotonic() - before
 
 
+EXIT_S = 2.5  # LIFECYCLE_EXIT_MS, all that an exit may wait for
+NOISE_S = 1.0  # the interpreter's own end, and a busy machine
+
+LAST_WORD = LEAK + "print(time.monotonic(), flush=True)\n"
+
+
+def exit_took(*arguments, **more):
+    """The run, and the seconds from the program's last line to the end of the process."""
+    run = profile(*arguments, **more).check()
+    return run, time.monotonic() - float(run.stdout.split()[-1])
+
+
+@pytest.fixture
+def black_hole():
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)  # whoever connects is never answered
+        yield "http://127.0.0.1:%d" % hole.getsockname()[1]
+
+
 def test_a_dead_server_delays_the_exit_by_its_bound_and_the_loss_is_said(one_python):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and no listen: refused
         url = "http://127.0.0.1:%d" % unused.getsockname()[1]
-        run, took = seconds(lambda: profile(one_python, LEAK, settings=shipping(url)).check())
-    assert took < 4
-    lines = said(run)
-    assert "no answer" in lines[0] and lost(run) == len(queued(run))
+        run, took = exit_took(one_python, LAST_WORD, settings=shipping(url))
+    assert took < EXIT_S + NOISE_S
+    assert "no answer" in said(run)[0] and lost(run) == len(queued(run))
 
 
-def test_a_black_hole_delays_the_exit_by_its_bound(one_python):
-    with socket.socket() as hole:
-        hole.bind(("127.0.0.1", 0))
-        hole.listen(0)  # whoever connects is never answered
-        url = "http://127.0.0.1:%d" % hole.getsockname()[1]
-        run, took = seconds(lambda: profile(one_python, LEAK, settings=shipping(url)).check())
-    assert took < 4 and "documents lost" in said(run)[-1]
+@pytest.mark.parametrize("seconds_before", [0, 2.5], ids=["nothing queued before", "a post under way"])
+def test_a_black_hole_delays_the_exit_by_its_bound(one_python, black_hole, seconds_before):
+    run, took = exit_took(one_python, LAST_WORD, [seconds_before], settings=shipping(black_hole, DUMP_INTERVAL=1))
+    assert 1.5 < took < EXIT_S + NOISE_S and lost(run) == len(queued(run))
 
 
-def test_a_name_server_that_hangs_delays_neither_exit_nor_fork(one_python, tmp_path):
-    (tmp_path / "dns.c").write_text(r'''
+def test_a_slow_server_delays_the_exit_by_its_bound(one_python):
+    with FakeElastic(always=trickle) as server:
+        run, took = exit_took(one_python, LAST_WORD, [1.5], settings=shipping(server, DUMP_INTERVAL=1))
+    assert 1.5 < took < EXIT_S + NOISE_S and lost(run) == len(queued(run)) and server.requests
+
+
+def test_a_disk_and_a_server_that_hang_delay_the_exit_by_one_bound(one_python, black_hole, tmp_path):
+    """The worker is in a write (of the snapshot) that does not return: figures, worker, last dump and flush share the time."""
+    library = shim(tmp_path, r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+ssize_t write(int fd, const void *bytes, size_t length)
+{
+	static ssize_t (*real)(int, const void *, size_t);
+	char name[16];
+
+	if (real == 0)
+		real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+	if (prctl(PR_GET_NAME, name) == 0 && strcmp(name, "trackleak") == 0 && length > 1000)
+		sleep(30);
+	return real(fd, bytes, length);
+}
+''')
+    run, took = exit_took(one_python, LAST_WORD, [1.5], preload_first=[library],
+                          settings=shipping(black_hole, DUMP_INTERVAL=1))
+    assert 1.5 < took < EXIT_S + NOISE_S and len(run.tables) == 1, "the last dump had no time"
+
+
+def name_server(folder, seconds):
+    """A library whose names are those of /etc/hosts, after so many seconds."""
+    return shim(folder, r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <unistd.h>
 int getaddrinfo(const char *name, const char *service, const void *hints, void **found)
 {
-	sleep(30);
-	return -3;
+	int (*real)(const char *, const char *, const void *, void **) =
+		(int (*)(const char *, const char *, const void *, void **))dlsym(RTLD_NEXT, "getaddrinfo");
+	sleep(%d);
+	return real(name, service, hints, found);
 }
-''')
-    library = tmp_path / "dns.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-fno-builtin", "-o", str(library), str(tmp_path / "dns.c")], check=True)
+''' % seconds)
+
+
+def test_a_name_server_that_hangs_delays_neither_exit_nor_fork(one_python, tmp_path):
+    """And costs one thread, however often the name is asked for: libcurl's own resolver left one behind for each try."""
     script = LEAK + r'''
 import os
+names = []
+for task in os.listdir("/proc/self/task"):
+    with open("/proc/self/task/%s/comm" % task) as file: names.append(file.read().strip())
 before = time.monotonic()
 if not os.fork(): os._exit(0)
 print(time.monotonic() - before)
 os.wait()
+print(*sorted(names)[1:])
+print(time.monotonic(), flush=True)
 '''
-    run, took = seconds(lambda: profile(one_python, script, [2], preload_also=[library],
-                                        settings=shipping("http://elastic.invalid:9200", DUMP_INTERVAL=1)).check())
-    assert float(run.stdout) < 0.5 and took < 2 + 3.5 + 2.5, "the child's exit is bounded too"
-    assert "documents lost" in said(run)[-1]
+    run, took = exit_took(one_python, script, [13], preload_also=[name_server(tmp_path, 300)], timeout=90,
+                          settings=shipping("http://elastic.invalid:9200", DUMP_INTERVAL=1))
+    fork, threads, _ = run.stdout.splitlines()
+    assert float(fork) < 0.5 and took < EXIT_S + NOISE_S
+    assert threads == "trackleak trackleak-name trackleak-post"
+    assert "name servers do not answer for elastic.invalid" in said(run)[0] and "documents lost" in said(run)[-1]
+
+
+def test_a_slow_name_server_is_waited_for(one_python, tmp_path):
+    with FakeElastic() as server:
+        run = profile(one_python, LEAK, [8], preload_also=[name_server(tmp_path, 6)],
+                      settings=shipping(server.url.replace("127.0.0.1", "localhost"), DUMP_INTERVAL=1)).check()
+        calm = profile(one_python, LEAK, settings=shipping(server)).check()
+    server.documents = {name: d for name, d in server.documents.items() if d["process.pid"] == run.pid}
+    all_arrived(run, server)
+    assert server.requests[0].headers["Host"] == "localhost:%d" % server.port
+    native = [{d["function"] for d in r.dump.functions if d["function"].startswith("<native libc")} for r in (run, calm)]
+    assert native[0] == native[1], "what the look-up allocates is nobody's business"
+
+
+def test_a_name_that_nobody_knows_is_said(one_python):
+    run = profile(one_python, LEAK, settings=shipping("http://elastic.invalid:9200")).check()
+    assert "could not resolve host: elastic.invalid" in said(run)[0] and lost(run) == len(queued(run))
 
 
 def test_the_program_never_waits_for_a_slow_server(one_python):
@@ -422,7 +513,7 @@ def test_a_secret_is_read_from_its_file_and_again_when_it_is_refused(one_python,
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory):
-    """A folder with ca.crt, and certificates made by it: server, other (wrong name), expired, client."""
+    """A folder with ca.crt, and certificates made by it: server, other (wrong name), expired, client; self-signed self."""
     folder = tmp_path_factory.mktemp("authority")
 
     def openssl(*arguments):
@@ -430,6 +521,8 @@ def authority(tmp_path_factory):
 
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2, "-subj", "/CN=test authority", "-keyout",
             "ca.key", "-out", "ca.crt", "-addext", "keyUsage=critical,keyCertSign")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2, "-subj", "/CN=127.0.0.1", "-keyout", "self.key",
+            "-out", "self.crt", "-addext", "subjectAltName=IP:127.0.0.1")
     for name, names, days in (("server", "IP:127.0.0.1,DNS:localhost", 2), ("other", "DNS:elsewhere.example", 2),
                               ("expired", "IP:127.0.0.1", -1), ("client", "DNS:client", 2)):
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout", name + ".key", "-out",
@@ -444,14 +537,17 @@ def certificate(authority, name):
     return str(authority / (name + ".crt")), str(authority / (name + ".key"))
 
 
-def test_tls_with_a_private_authority(python, authority):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_tls_with_a_private_authority(python, authority, host):
     with FakeElastic(tls=certificate(authority, "server")) as server:
-        run = profile(python, LEAK, settings=shipping(server, ELASTICSEARCH_CA_FILE=authority / "ca.crt")).check()
+        run = profile(python, LEAK, settings=shipping(server.url.replace("127.0.0.1", host),
+                                                      ELASTICSEARCH_CA_FILE=authority / "ca.crt")).check()
     all_arrived(run, server)
     assert not said(run)
 
 
-@pytest.mark.parametrize("name, with_ca", [("server", False), ("other", True), ("expired", True)])
+@pytest.mark.parametrize("name, with_ca", [("server", False), ("self", False), ("other", True), ("expired", True)],
+                         ids=["unknown authority", "self-signed", "wrong name", "expired"])
 def test_tls_is_verified(one_python, authority, name, with_ca):
     more = {"ELASTICSEARCH_CA_FILE": authority / "ca.crt"} if with_ca else {}
     with FakeElastic(tls=certificate(authority, name)) as server:
@@ -670,21 +766,30 @@ print([int(line.split()[1]) for line in open("/proc/self/status") if line.starts
     assert lost(run) == len(missing)
 
 
-def test_lines_can_be_sent_again(one_python):
-    """What a dead server missed is replayed, and twice is as good as once."""
-    run = profile(one_python, LEAK, settings=shipping("http://127.0.0.1:1")).check()
+def test_what_an_exit_lost_is_said_stands_in_the_lines_and_can_be_sent_again(one_python):
+    """Some dumps arrive, then the server hangs: the loss on stderr is what `trackleak ship` finds missing."""
+    command = ROOT / "trackleak"
+    if not command.exists():
+        pytest.skip("./trackleak is not built: its libraries are missing (make deps)")
     with FakeElastic() as server:
-        for _ in range(2):
-            again = subprocess.run(["python3", str(ROOT / "tools" / "ship.py"), str(run.log_dir / "profiler.jsonl")],
-                                   env={**os.environ, "ELASTICSEARCH_URL": server.url}, capture_output=True, text=True)
-            assert again.returncode == 0, again.stderr
+        run = start(one_python, LEAK, [4.5], settings=shipping(server, DUMP_INTERVAL=1))
+        server.wait(lambda s: len(s.requests) == 2)
+        server.always = slowly(30)
+        run.finish().check()
+        arrived = len(server.documents)
+        assert 0 < arrived < len(queued(run)) and lost(run) == len(queued(run)) - arrived
+        server.always = good
+        for stored, there in (lost(run), arrived), (0, len(queued(run))):
+            done = subprocess.run([str(command), "ship", str(run.log_dir / "profiler.jsonl")],
+                                  env={**os.environ, "ELASTICSEARCH_URL": server.url}, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("%d documents stored, %d were there already, 0 refused" % (stored, there))
     all_arrived(run, server)
-    assert "%d were there already" % len(server.documents) in again.stdout
 
 
 # What it costs when it is off, and what is missing
 
-def test_without_shipping_there_is_no_libcurl_and_no_thread(one_python):
+def test_known_failure_6_without_shipping_there_is_no_libcurl_and_no_thread(one_python):
     script = r'''
 import os, time
 time.sleep(1.2)
@@ -696,8 +801,8 @@ print(open("/proc/self/maps").read().count("libcurl"), len(os.listdir("/proc/sel
     assert int(found[0]) > 0 and found[1] == "2", "the thread lives only while something waits"
 
 
-def test_without_libcurl_one_line_says_so(one_python, cc, tmp_path):
-    (tmp_path / "no_curl.c").write_text(r'''
+def test_without_libcurl_one_line_says_so(one_python, tmp_path):
+    library = shim(tmp_path, r'''
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <string.h>
@@ -709,8 +814,6 @@ void *dlopen(const char *name, int flags)
 	return name != 0 && strstr(name, "libcurl") ? 0 : real(name, flags);
 }
 ''')
-    library = tmp_path / "no_curl.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "no_curl.c"), "-ldl"], check=True)
     run = profile(one_python, LEAK, [1.5], settings=shipping("http://127.0.0.1:1", DUMP_INTERVAL=1),
                   preload_also=[library]).check()
     assert len([line for line in said(run) if "libcurl4" in line]) == 1
@@ -728,9 +831,7 @@ def test_bad_settings_cost_one_line(one_python, settings, words):
     assert run.dump.document("leak")["counted"] >= 300
 
 
-def test_the_host_s_latency_is_the_same(one_python):
-    """A JSON service in one thread, with a hostile server and without shipping: p99 within noise."""
-    script = r'''
+SERVICE = r"""
 import json, time
 document = {"items": [{"id": n, "name": "n%d" % n} for n in range(60)]}
 took = []
@@ -741,13 +842,58 @@ while time.monotonic() < end:
     took.append(time.perf_counter() - before)
 took.sort()
 print(took[len(took) // 2], took[len(took) * 99 // 100])
-'''
+"""
+
+
+@pytest.mark.parametrize("answer", [status(503), status(200, b"x" * (100 << 20)), status(200, "<html>"), slowly(30), trickle,
+                                    lambda server, request: None, "black hole", "name server"],
+                         ids=["503", "100 MB", "garbage", "slow headers", "slow body", "closed", "black hole", "name server"])
+def test_the_host_s_latency_is_the_same(one_python, black_hole, tmp_path, answer):
+    """A JSON service in one thread, with a hostile server and without shipping: p50 and p99 within noise."""
+    preload = [name_server(tmp_path, 300)] if answer == "name server" else []
+    urls = {"black hole": black_hole, "name server": "http://elastic.invalid:9200"}
 
     def measured(settings):
-        runs = [profile(one_python, script, settings=settings).check().stdout.split() for _ in range(2)]
-        return [min(float(run[n]) for run in runs) for n in (0, 1)]
+        run = profile(one_python, SERVICE, preload_also=preload, settings={"DUMP_INTERVAL": 1, **settings}).check()
+        return [float(word) for word in run.stdout.split()]
 
-    with FakeElastic(always=status(503)) as server:
-        p50, p99 = measured({"ENABLE_ELASTICSEARCH": 1, "ELASTICSEARCH_URL": server.url, "DUMP_INTERVAL": 1})
-    plain50, plain99 = measured({"DUMP_INTERVAL": 1})
-    assert p50 < 1.3 * plain50 and p99 < 2 * plain99 + 1e-4, (p50, plain50, p99, plain99)
+    with FakeElastic(always=answer if callable(answer) else good) as server:
+        on, off = [], []
+        for _ in range(4):  # a busy machine gets another chance; what is slower is slower each time
+            on.append(measured({"ENABLE_ELASTICSEARCH": 1, "ELASTICSEARCH_URL": urls.get(answer, server.url)}))
+            off.append(measured({}))
+            (p50, p99), (plain50, plain99) = (list(map(min, zip(*runs))) for runs in (on, off))
+            if p50 < 1.1 * plain50 and p99 < 1.3 * plain99 + 2e-5:
+                return
+    raise AssertionError((p50, plain50, p99, plain99))
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("url, bound", [("server", 12), ("server over TLS", 14), ("nobody", 12 + 8)])
+def test_what_shipping_costs_in_memory(one_python, authority, url, bound):
+    """docs/ELASTIC.md: dumps of 400 functions a second, half a megabyte each; one thread more, and none at rest."""
+    script = r"""
+import os, time
+source = "def f_%d():\n    return [bytes(4000) for _ in range(3)]\n"
+space, kept = {}, []
+for n in range(400):
+    exec(compile(source % n, "a_file_with_a_long_name_%s_%d.py" % ("x" * 150, n), "exec"), space)
+    kept.append(space["f_%d" % n]())
+threads, end = 0, time.monotonic() + 20
+while time.monotonic() < end:
+    threads = max(threads, len(os.listdir("/proc/self/task")))
+    time.sleep(0.01)
+with open("/proc/self/status") as file:
+    print([int(line.split()[1]) for line in file if line.startswith("VmRSS")][0] * 1024, threads)
+"""
+    with FakeElastic(tls=certificate(authority, "server") if "TLS" in url else None) as server:
+        settings = shipping("http://127.0.0.1:1" if url == "nobody" else server, DUMP_INTERVAL=1,
+                            ELASTICSEARCH_CA_FILE=authority / "ca.crt")
+        runs = [start(one_python, script, settings={**settings, "ENABLE_ELASTICSEARCH": on}) for on in (0, 1)]
+        (plain, few), (shipped, threads) = [map(int, run.finish(90).check().stdout.split()) for run in runs]
+    assert (few, threads) == (2, 3)
+    assert shipped - plain < bound * MIB, "%.1f MiB more" % ((shipped - plain) / MIB)
+    if url == "nobody":
+        assert shipped - plain > 6 * MIB, "the queue was to be full"
