@@ -32,6 +32,7 @@
 #include "../profile/governor.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
+#include "control_socket.h"
 #include "reports.h"
 #include "worker.h"
 
@@ -156,6 +157,7 @@ static void lifecycle_after_fork_in_child(void)
 	recorder_renew_locks();
 	event_log_fork_child();
 	worker_forget_in_child();
+	control_socket_forget();
 	lifecycle.freezing = 0;
 	lifecycle.pid = getpid();
 	if (lifecycle_fork_was_inside()) {
@@ -243,6 +245,11 @@ TL_INTERNAL bool lifecycle_is_active(void)
 	return TL_LOAD(lifecycle.is_active);
 }
 
+TL_INTERNAL bool lifecycle_is_profiled(void)
+{
+	return lifecycle_is_active() && !lifecycle.is_over && getpid() == lifecycle.pid;
+}
+
 /* Another thread is taking the last figures: what this one is about to change must wait for that, a
  * second at most. */
 static TL_COLD void lifecycle_await_freeze(void)
@@ -310,7 +317,7 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	struct thread *thread = &thread_self;
 	int saved_errno = errno;
 
-	if (!lifecycle_is_active() || lifecycle.is_over || getpid() != lifecycle.pid)
+	if (!lifecycle_is_profiled())
 		return;
 	/* A child forked to become another program leaves no trace, though there may be none. */
 	lifecycle.has_tried_exec |= is_exec;
@@ -320,7 +327,8 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	bool was_busy = thread->busy;
 
 	thread->busy = true;
-	worker_stop(LIFECYCLE_EXIT_WAIT_MS);
+	if (worker_stop(LIFECYCLE_EXIT_WAIT_MS))
+		control_socket_close();
 	lifecycle.is_over = true;
 	lifecycle.python_has_ended = false;
 	reports_dump(true, LIFECYCLE_EXIT_WAIT_MS);

@@ -28,6 +28,9 @@ TL_INTERNAL void log_folder_path(struct text *path);
  * open folder? */
 TL_INTERNAL bool log_folder_is_shared(int folder);
 
+/* Is this open folder ours, and writable by nobody else? */
+TL_INTERNAL bool log_folder_is_private(int folder);
+
 /* Where the fall-back folders stand: /tmp. Changed by tests only. */
 TL_DATA const char *log_folder_temporary;
 

@@ -16,11 +16,14 @@
 
 #define RECORDER_LINES   8192u
 #define RECORDER_DEEPEST 512
+#define RECORDER_TICK_NS (1000000000u / CLOCK_TICKS_PER_S)
+
+enum recorder_state { RECORDER_WAITING, RECORDER_OPEN, RECORDER_PAUSED };
 
 static struct {
-	uint64_t start_ns; /* of the profile */
-	uint64_t open_ns;  /* when counting begins */
-	bool is_open;
+	uint64_t start_ns;         /* of the profile; atomic */
+	uint64_t open_ns;          /* when counting begins */
+	enum recorder_state state; /* atomic */
 	struct recorder_losses losses;
 	/* Decoded lines: 40 bits of what the line depends on, 24 of the line. Lossy, each entry
 	 * whole in itself. */
@@ -31,7 +34,7 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 {
 	recorder.start_ns = clock_coarse_ns();
 	recorder.open_ns = recorder.start_ns + delay_s * 1000000000u;
-	recorder.is_open = delay_s == 0;
+	recorder.state = delay_s == 0 ? RECORDER_OPEN : RECORDER_WAITING;
 	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
 	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK ||
 	    sites_start() != TL_OK || maps_start() != TL_OK)
@@ -52,12 +55,16 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	stacks_reset_in_child();
 	names_reset_in_child();
 	sampler_restart_in_child();
+	if (recorder_is_paused())
+		recorder_pause();
 	governor_restart_in_child();
 }
 
 TL_INTERNAL void recorder_lock_all(void)
 {
 	sampler_before_fork();
+	if (recorder_is_paused())
+		sampler_close();
 	leaf_memo_lock_all();
 	maps_lock_all();
 	live_blocks_lock_all();
@@ -103,7 +110,7 @@ TL_INTERNAL void recorder_leave(struct thread *thread, int saved_errno)
 
 static uint32_t recorder_ticks(uint64_t ns)
 {
-	return (uint32_t)((ns - recorder.start_ns) / (1000000000u / CLOCK_TICKS_PER_S));
+	return (uint32_t)((ns - TL_LOAD(recorder.start_ns)) / RECORDER_TICK_NS);
 }
 
 TL_INTERNAL uint32_t recorder_now(void)
@@ -111,15 +118,52 @@ TL_INTERNAL uint32_t recorder_now(void)
 	return recorder_ticks(clock_coarse_ns());
 }
 
+static bool recorder_change(enum recorder_state from, enum recorder_state to)
+{
+	return __atomic_compare_exchange_n(&recorder.state, &from, to, false, __ATOMIC_RELAXED,
+					   __ATOMIC_RELAXED);
+}
+
 TL_INTERNAL bool recorder_is_open(void)
 {
-	if (TL_MOSTLY(TL_LOAD(recorder.is_open)))
+	if (TL_MOSTLY(TL_LOAD(recorder.state) == RECORDER_OPEN))
 		return true;
-	if (clock_coarse_ns() < recorder.open_ns)
+	if (!recorder_has_begun())
 		return false;
-	TL_STORE(recorder.is_open, true);
-	sampler_open();
-	return true;
+	if (recorder_change(RECORDER_WAITING, RECORDER_OPEN))
+		sampler_open();
+	return TL_LOAD(recorder.state) == RECORDER_OPEN;
+}
+
+TL_INTERNAL bool recorder_has_begun(void)
+{
+	return clock_coarse_ns() >= recorder.open_ns;
+}
+
+TL_INTERNAL bool recorder_is_paused(void)
+{
+	return TL_LOAD(recorder.state) == RECORDER_PAUSED;
+}
+
+TL_INTERNAL void recorder_pause(void)
+{
+	TL_STORE(recorder.state, RECORDER_PAUSED);
+	sampler_close();
+	TL_STORE(sampler_is_exhaustive, false); /* from now on, something is missed */
+}
+
+TL_INTERNAL void recorder_resume(void)
+{
+	recorder_change(RECORDER_PAUSED, RECORDER_WAITING);
+	recorder_is_open();
+}
+
+TL_INTERNAL uint32_t recorder_begin_tick(void)
+{
+	uint64_t now = clock_coarse_ns(), start = TL_LOAD(recorder.start_ns);
+
+	TL_STORE(recorder.start_ns, start - (RECORDER_TICK_NS - (now - start) % RECORDER_TICK_NS));
+	return recorder_ticks(now);
 }
 
 TL_INTERNAL uint64_t recorder_opens_at_ns(void)
@@ -211,7 +255,7 @@ TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size)
 	uint32_t line;
 
 	/* No thread state, or not of an initialised interpreter: more than counting may be due. */
-	if (size < sampler_min_size || !TL_LOAD(recorder.is_open) ||
+	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN ||
 	    !py_frame_leaf(py_frame_thread_state(PY_HOOK_LIBC), &frame) ||
 	    !leaf_memo_find(&frame, &line) || !sampler_only_counts(thread))
 		return false;
