@@ -208,23 +208,23 @@ static void control_do(const struct control_request *request, struct text *answe
 	}
 }
 
-TL_INTERNAL void control_serve(void)
+TL_INTERNAL bool control_serve(void)
 {
 	char buffer[CONTROL_ANSWER], why_buffer[512];
+	struct text answer = text_over(buffer, sizeof(buffer));
+	struct text why = text_over(why_buffer, sizeof(why_buffer));
 	struct control_request request;
 	size_t peer;
-	char *line;
+	char *line = control_socket_take(&peer);
 
-	while ((line = control_socket_take(&peer)) != NULL) {
-		struct text answer = text_over(buffer, sizeof(buffer));
-		struct text why = text_over(why_buffer, sizeof(why_buffer));
-
-		text_put(&answer, "{\"ok\":true");
-		if (control_request_read(line, &request, &why) == TL_OK)
-			control_do(&request, &answer);
-		else
-			control_refuse(&answer, text_terminate(&why));
-		text_put(&answer, "}\n");
-		control_socket_answer(peer, answer.data, answer.length);
-	}
+	if (line == NULL)
+		return false;
+	text_put(&answer, "{\"ok\":true");
+	if (control_request_read(line, &request, &why) == TL_OK)
+		control_do(&request, &answer);
+	else
+		control_refuse(&answer, text_terminate(&why));
+	text_put(&answer, "}\n");
+	control_socket_answer(peer, answer.data, answer.length);
+	return true;
 }

@@ -9,7 +9,7 @@
 
 #include "../base/types.h"
 
-/* Answers what has come since. */
-TL_INTERNAL void control_serve(void);
+/* Answers one request; false: there is none. */
+TL_INTERNAL bool control_serve(void);
 
 #endif

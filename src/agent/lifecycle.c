@@ -344,7 +344,7 @@ TL_INTERNAL void lifecycle_go_on(void)
 
 	if (lifecycle_is_active() && lifecycle.is_over && getpid() == lifecycle.pid) {
 		lifecycle.is_over = false;
-		lifecycle.restart_at_ns = clock_precise_ns();
+		lifecycle_summon();
 	}
 	errno = saved_errno;
 }

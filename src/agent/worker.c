@@ -123,8 +123,8 @@ static void *worker_main(void *unused)
 		uint64_t until_ns = worker_next_tick_ns();
 
 		do {
-			control_serve();
-			worker_wait(until_ns);
+			if (!control_serve())
+				worker_wait(until_ns);
 		} while (!worker_must_stop() && clock_precise_ns() < until_ns);
 	}
 	return unused;
