@@ -169,12 +169,15 @@ char *control_client_snapshot(pid_t pid, char why[CONTROL_CLIENT_WHY])
 
 	if (answer == NULL)
 		return NULL;
-	/* A container's path means something else here. */
-	kept = path != NULL ? keep_text("/proc/%d/root%s", (int)pid, path) : NULL;
-	if (path != NULL && (stat(path, &status) == 0 || stat(kept, &status) != 0))
-		kept = keep_copy(path);
-	if (kept == NULL)
+	if (path == NULL) {
 		snprintf(why, CONTROL_CLIENT_WHY, "process %d: an answer without a path", (int)pid);
+		json_decref(answer);
+		return NULL;
+	}
+	/* In a container the path is another one than here. */
+	kept = keep_text("/proc/%d/root%s", (int)pid, path);
+	if (stat(kept, &status) != 0)
+		kept = keep_copy(path);
 	json_decref(answer);
 	return kept;
 }
