@@ -55,16 +55,12 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	stacks_reset_in_child();
 	names_reset_in_child();
 	sampler_restart_in_child();
-	if (recorder_is_paused())
-		recorder_pause();
 	governor_restart_in_child();
 }
 
 TL_INTERNAL void recorder_lock_all(void)
 {
 	sampler_before_fork();
-	if (recorder_is_paused())
-		sampler_close();
 	leaf_memo_lock_all();
 	maps_lock_all();
 	live_blocks_lock_all();
@@ -148,12 +144,12 @@ TL_INTERNAL bool recorder_is_paused(void)
 TL_INTERNAL void recorder_pause(void)
 {
 	TL_STORE(recorder.state, RECORDER_PAUSED);
-	sampler_close();
-	TL_STORE(sampler_is_exhaustive, false); /* from now on, something is missed */
+	sampler_pause(true);
 }
 
 TL_INTERNAL void recorder_resume(void)
 {
+	sampler_pause(false);
 	recorder_change(RECORDER_PAUSED, RECORDER_WAITING);
 	recorder_is_open();
 }

@@ -14,6 +14,7 @@ static struct {
 	unsigned row_count;
 	uint64_t seed;
 	uint64_t threads; /* seen so far: each takes a random stream of its own */
+	bool is_paused;   /* atomic */
 	uint32_t level;
 	uint32_t generation; /* of the profile: a fork starts a new one */
 	uint32_t forks;      /* of this process so far: siblings must not draw alike */
@@ -26,6 +27,7 @@ TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint
 	sampler.rows[0].rate = (double)sample_rate;
 	sampler.row_count = 1;
 	sampler.level = 0;
+	sampler.is_paused = false;
 	sampler.seed = seed;
 	sampler.generation = 1;
 	sampler_min_size = min_size;
@@ -40,7 +42,17 @@ TL_INTERNAL void sampler_close(void)
 
 TL_INTERNAL void sampler_open(void)
 {
-	TL_STORE(sampler_slow_size, sampler_min_size);
+	if (!TL_LOAD(sampler.is_paused))
+		TL_STORE(sampler_slow_size, sampler_min_size);
+}
+
+TL_INTERNAL void sampler_pause(bool is_paused)
+{
+	TL_STORE(sampler.is_paused, is_paused);
+	if (!is_paused)
+		return;
+	sampler_close();
+	TL_STORE(sampler_is_exhaustive, false); /* what was missed stays missed */
 }
 
 TL_INTERNAL void sampler_before_fork(void)
@@ -58,7 +70,7 @@ TL_INTERNAL void sampler_restart_in_child(void)
 	sampler.threads = 0;
 	sampler.level -= sampler.level % SAMPLER_LEVELS;
 	sampler_is_exhaustive =
-		sampler.rows[sampler.level / SAMPLER_LEVELS].rate <= 1 && sampler_min_size == 1;
+		sampler_rate_now() <= 1 && sampler_min_size == 1 && !sampler.is_paused;
 }
 
 TL_INTERNAL bool sampler_change(uint64_t sample_rate, uint64_t sample_bytes)

@@ -37,6 +37,8 @@ TL_INTERNAL bool sampler_change(uint64_t sample_rate, uint64_t sample_bytes);
 /* Nothing is counted until somebody opens; that must not depend on a slow path being taken. */
 TL_INTERNAL void sampler_close(void);
 TL_INTERNAL void sampler_open(void);
+/* Closes, and nobody opens until the pause is over. sampler_is_exhaustive is then over for good. */
+TL_INTERNAL void sampler_pause(bool is_paused);
 /* In the parent, before each fork, and in the child: new gaps, from a stream of its own. */
 TL_INTERNAL void sampler_before_fork(void);
 TL_INTERNAL void sampler_restart_in_child(void);

@@ -216,8 +216,7 @@ static void a_fork_leaves_both_sides_paused(void **state)
 {
 	(void)state;
 	recorder_pause();
-	recorder_lock_all();
-	recorder_unlock_all();
+	sampler_before_fork();
 	assert_int_equal(sampler_slow_size, SIZE_MAX);
 	recorder_restart_in_child();
 
