@@ -16,7 +16,7 @@
 #include "control_socket.h"
 #include "reports.h"
 
-#define CONTROL_ANSWER  16384
+#define CONTROL_ANSWER  32768 /* a path of 3,839 bytes, each at most `\u001f`, and the rest */
 #define CONTROL_WAIT_MS 1000
 
 static const char control_is_dumping[] = "another dump is under way: ask again";

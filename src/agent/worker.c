@@ -13,6 +13,7 @@
 #include "pressure.h"
 #include "reports.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -21,7 +22,8 @@
 #define WORKER_STACK_BYTES    ((size_t)256 * 1024)
 #define WORKER_TICK_NS        1000000000u
 #define WORKER_MOST_MISSES    20
-#define WORKER_COARSE_NS      10000000u  /* a tick of the coarse clock, at most */
+#define WORKER_COARSE_NS      10000000u /* a tick of the coarse clock, at most */
+#define WORKER_NAP_NS         50000000
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
@@ -104,7 +106,9 @@ static void worker_wait(uint64_t until_ns)
 
 	sigemptyset(&wanted);
 	sigaddset(&wanted, CONTROL_SIGNAL);
-	sigtimedwait(&wanted, NULL, &wait);
+	/* A sandbox that forbids it must not have us spin. */
+	if (sigtimedwait(&wanted, NULL, &wait) < 0 && errno != EAGAIN && errno != EINTR)
+		nanosleep(&(struct timespec){.tv_nsec = WORKER_NAP_NS}, NULL);
 }
 
 static bool worker_must_stop(void)

@@ -206,6 +206,7 @@ def test_before_profiling_begins_it_answers_and_says_when(one_python):
 def test_the_folder_and_the_socket_are_for_one_user(one_python):
     run = obeying(one_python)
     path = socket_of(run)
+    run.ask("status")  # it is made by now, and not half
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700 and stat.S_IMODE(path.stat().st_mode) == 0o600
     run.finish().check()
 
