@@ -128,7 +128,7 @@ static struct profile *profile_find_service(const struct profile_list *list,
 static struct profile *profile_find_pid(const char *wanted)
 {
 	char **folders = profile_find_folders(), why[PROFILE_READ_WHY] = "";
-	char why_not[CONTROL_CLIENT_WHY];
+	char why_not[CONTROL_CLIENT_WHY] = "";
 	unsigned long pid = strtoul(wanted, NULL, 10);
 	char *own = profile_find_folder_of(pid), *fresh = NULL;
 
