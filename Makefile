@@ -247,6 +247,7 @@ DOCUMENTS = README.md LICENSE $(wildcard docs/*.md)
 
 install: build  ## into PREFIX (below DESTDIR)
 	$(Q)install -D -m 0755 trackleak.so "$(DESTDIR)$(PREFIX)/lib/trackleak.so"
+	$(Q)install -D -m 0644 trackleak.h "$(DESTDIR)$(PREFIX)/include/trackleak.h"
 	$(Q)if [ -x trackleak ]; then \
 		install -D -m 0755 trackleak "$(DESTDIR)$(PREFIX)/bin/trackleak"; \
 		install -D -m 0644 docs/trackleak.1 "$(DESTDIR)$(PREFIX)/share/man/man1/trackleak.1"; \
@@ -256,7 +257,8 @@ install: build  ## into PREFIX (below DESTDIR)
 	$(call say,DONE,$(DESTDIR)$(PREFIX)/lib/trackleak.so)
 
 uninstall:  ## undo install
-	$(Q)rm -f "$(DESTDIR)$(PREFIX)/lib/trackleak.so" "$(DESTDIR)$(PREFIX)/bin/trackleak" \
+	$(Q)rm -f "$(DESTDIR)$(PREFIX)/lib/trackleak.so" "$(DESTDIR)$(PREFIX)/include/trackleak.h" \
+		"$(DESTDIR)$(PREFIX)/bin/trackleak" \
 		"$(DESTDIR)$(PREFIX)/share/man/man1/trackleak.1"
 	$(Q)rm -rf "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
 

@@ -21,6 +21,7 @@
 #include "src/base/thread.c"
 #include "src/base/text.c"
 #include "src/base/diag.c"
+#include "src/base/folder.c"
 
 /* process: what the process can tell us. */
 #include "src/process/config.c"
@@ -79,6 +80,9 @@
 /* agent: when things happen. */
 #include "src/agent/reports.c"
 #include "src/agent/pressure.c"
+#include "src/agent/control_request.c"
+#include "src/agent/control_socket.c"
+#include "src/agent/control.c"
 #include "src/agent/worker.c"
 #include "src/agent/lifecycle.c"
 
@@ -88,4 +92,5 @@
 #include "src/hooks/hook_python.c"
 #include "src/hooks/hook_malloc.c"
 #include "src/hooks/hook_exit.c"
+#include "src/hooks/api.c"
 #include "src/hooks/start.c"

@@ -11,23 +11,23 @@ from pathlib import Path
 
 # Lowest first. Folders on one line are sides of one layer and do not know each other.
 LAYERS = [
-    {"base": "types hash thread clock pages math random sort text diag intern"},
+    {"base": "types hash thread clock pages math random sort text diag folder intern"},
     {"process": "config own_code real_malloc py_layout py_lines safe_read py_frame py_class py_type modules proc_memory"},
     {"profile": "sampler governor names stacks sites classes live_blocks frame_memo maps recorder contexts", "analysis": "growth survival verdict rss_breakdown"},
     {"output": "log_folder log_file snapshot evidence snapshot_work snapshot_live snapshot_sites snapshot_stacks snapshot_build "
                "table documents snapshot_json event_log elastic_bulk elastic_url elastic_name elastic_http elastic_notices "
                "elastic_queue elastic_post dump"},
-    {"agent": "reports pressure worker lifecycle"},
-    {"hooks": "hook_events hook_mmap hook_python hook_malloc hook_exit start"},
+    {"agent": "reports pressure control_request control_socket control worker lifecycle"},
+    {"hooks": "hook_events hook_mmap hook_python hook_malloc hook_exit api start"},
 ]
 
 # The command, cli/. Of the agent it knows what needs nothing else.
 COMMAND_LAYERS = [
     {"base": "fail keep show lookup process terminal upload"},
-    {"profile": "profile profile_read profile_merge profile_find session source rows tree"},
+    {"profile": "profile profile_read profile_merge control_client profile_find session source rows tree"},
     {"view": "report_head report_session report_table report_tree report_json report_diff export export_stacks "
              "export_pprof export_html"},
-    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_watch verb_export verb_ship"},
+    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_snapshot verb_watch verb_control verb_export verb_ship"},
     {"": "main"},
 ]
 COMMAND_SHARES = "base/types base/text process/settings output/elastic_bulk output/elastic_url"

@@ -10,21 +10,26 @@
 #include <unistd.h>
 
 #define PROCESS_COMMAND 4096
+#define PROCESS_ENVIRON ((size_t)4 << 20)
 
 /* The start of a file of /proc, NUL-terminated; returns its length. */
 static size_t process_file(pid_t pid, const char *name, char *buffer, size_t size)
 {
 	char path[64];
-	ssize_t length;
+	size_t length = 0;
+	ssize_t got = 1;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	length = fd < 0 ? -1 : read(fd, buffer, size - 1);
+	while (fd >= 0 && got > 0 && length < size - 1) {
+		got = read(fd, buffer + length, size - 1 - length);
+		length += got > 0 ? (size_t)got : 0;
+	}
 	if (fd >= 0)
 		close(fd);
-	buffer[length > 0 ? length : 0] = '\0';
-	return length > 0 ? (size_t)length : 0;
+	buffer[length] = '\0';
+	return length;
 }
 
 double process_now(void)
@@ -77,4 +82,32 @@ char *process_command(pid_t pid)
 			buffer[i] = ' ';
 	}
 	return keep_copy(buffer);
+}
+
+char *process_variable(pid_t pid, const char *name)
+{
+	char *environ_text = keep_alloc(PROCESS_ENVIRON, 1), *found = NULL;
+	size_t whole = process_file(pid, "environ", environ_text, PROCESS_ENVIRON);
+	size_t length = strlen(name);
+
+	for (size_t at = 0; at < whole; at += strlen(environ_text + at) + 1) {
+		if (strncmp(environ_text + at, name, length) == 0 &&
+		    environ_text[at + length] == '=')
+			found = keep_copy(environ_text + at + length + 1);
+	}
+	free(environ_text);
+	return found;
+}
+
+uid_t process_uid(pid_t pid)
+{
+	char buffer[4096];
+	const char *line;
+
+	if (process_file(pid, "status", buffer, sizeof(buffer)) == 0)
+		return (uid_t)-1;
+	/* Real, effective, saved, file system. */
+	line = strstr(buffer, "\nUid:\t");
+	line = line != NULL ? strchr(line + 6, '\t') : NULL;
+	return line != NULL ? (uid_t)strtoul(line, NULL, 10) : (uid_t)-1;
 }

@@ -3,6 +3,7 @@
 #include "../base/fail.h"
 #include "../base/keep.h"
 #include "../base/process.h"
+#include "control_client.h"
 #include "profile_merge.h"
 #include "profile_read.h"
 
@@ -17,7 +18,6 @@
 #include <unistd.h>
 
 #define PROFILE_FIND_FOLDERS 6
-#define PROFILE_FIND_ENVIRON ((size_t)4 << 20)
 
 static int profile_find_newest_first(const void *a, const void *b)
 {
@@ -80,24 +80,7 @@ char **profile_find_folders(void)
 
 char *profile_find_folder_of(unsigned long pid)
 {
-	static const char variable[] = "TRACKLEAK_LOG_DIR=";
-	char path[64], *environ_text, *found = NULL;
-	FILE *file;
-	size_t length;
-
-	snprintf(path, sizeof(path), "/proc/%lu/environ", pid);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return NULL;
-	environ_text = keep_alloc(PROFILE_FIND_ENVIRON + 1, 1);
-	length = fread(environ_text, 1, PROFILE_FIND_ENVIRON, file);
-	fclose(file);
-	for (size_t at = 0; at < length; at += strlen(environ_text + at) + 1) {
-		if (strncmp(environ_text + at, variable, sizeof(variable) - 1) == 0)
-			found = keep_copy(environ_text + at + sizeof(variable) - 1);
-	}
-	free(environ_text);
-	return found;
+	return process_variable((pid_t)pid, "TRACKLEAK_LOG_DIR");
 }
 
 bool profile_find_is_running(const struct profile *profile)
@@ -141,12 +124,23 @@ static struct profile *profile_find_service(const struct profile_list *list,
 	return profile_merge(parts, count);
 }
 
+/* The snapshot that it writes now, if it can be asked; else the one of its last dump. */
 static struct profile *profile_find_pid(const char *wanted)
 {
 	char **folders = profile_find_folders(), why[PROFILE_READ_WHY] = "";
+	char why_not[CONTROL_CLIENT_WHY] = "";
 	unsigned long pid = strtoul(wanted, NULL, 10);
-	char *own = profile_find_folder_of(pid);
+	char *own = profile_find_folder_of(pid), *fresh = NULL;
 
+	if (process_start_time((pid_t)pid) > 0)
+		fresh = control_client_snapshot((pid_t)pid, why_not);
+	if (fresh != NULL) {
+		struct profile *profile = profile_read(fresh, why);
+
+		if (profile == NULL)
+			fail("%s: %s", fresh, why);
+		return profile;
+	}
 	for (size_t i = 0; own != NULL || folders[i] != NULL; own = NULL) {
 		char *path = keep_text("%s/snapshot-%lu.json", own != NULL ? own : folders[i], pid);
 
@@ -160,10 +154,9 @@ static struct profile *profile_find_pid(const char *wanted)
 		if (own == NULL)
 			i++;
 	}
-	if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+	if (process_start_time((pid_t)pid) <= 0)
 		fail("there is no process %lu, and no snapshot of it in %s", pid, folders[0]);
-	fail("process %lu has no snapshot in %s: is it profiled, and has it dumped yet?", pid,
-	     folders[0]);
+	fail("%s, and there is no snapshot of it in %s", why_not, folders[0]);
 }
 
 struct profile *profile_find(const char *wanted, const struct profile **worst)

@@ -33,6 +33,13 @@ struct reader {
 	char *why; /* "": nothing is wrong so far */
 };
 
+static bool profile_read_is_since;
+
+void profile_read_since_baseline(void)
+{
+	profile_read_is_since = true;
+}
+
 static void reader_complain(struct reader *reader, const char *key, const char *wanted)
 {
 	if (reader->why[0] == '\0')
@@ -146,6 +153,13 @@ static const json_t *reader_element(struct reader *reader, const json_t *array, 
 	return element;
 }
 
+/* What is alive: all of it, or what came since the baseline. */
+static struct estimate reader_live(struct reader *reader, const json_t *object, const char *all,
+				   const char *since)
+{
+	return reader_estimate(reader, object, profile_read_is_since ? since : all);
+}
+
 static struct figures reader_figures(struct reader *reader, const json_t *object)
 {
 	return (struct figures){
@@ -159,8 +173,8 @@ static struct figures reader_figures(struct reader *reader, const json_t *object
 		.freed_samples = reader_number(reader, object, "freed_samples"),
 		.freed_sample_bytes = reader_number(reader, object, "freed_sample_bytes"),
 		.retention = reader_number_or_nan(reader, object, "retention"),
-		.live_bytes = reader_estimate(reader, object, "live_bytes"),
-		.live_count = reader_estimate(reader, object, "live_count"),
+		.live_bytes = reader_live(reader, object, "live_bytes", "since_bytes"),
+		.live_count = reader_live(reader, object, "live_count", "since_count"),
 	};
 }
 
@@ -275,8 +289,8 @@ static void reader_stack(struct reader *reader, const json_t *object, const stru
 		frame = 0;
 	}
 	stack->frame = (size_t)frame;
-	stack->live_bytes = reader_estimate(reader, object, "live_bytes");
-	stack->live_count = reader_estimate(reader, object, "live_count");
+	stack->live_bytes = reader_live(reader, object, "live_bytes", "since_bytes");
+	stack->live_count = reader_live(reader, object, "live_count", "since_count");
 	stack->live_samples = reader_number(reader, object, "live_samples");
 	stack->oldest_s = reader_number(reader, object, "oldest_seconds");
 	stack->youngest_s = reader_number(reader, object, "youngest_seconds");
@@ -384,6 +398,31 @@ static bool profile_read_knows(const json_t *root, char why[PROFILE_READ_WHY])
 	return false;
 }
 
+/* The process's own figures since the baseline are the sums of its functions'; stacks that hold
+ * nothing since then are none. */
+static void reader_sum_since(struct reader *reader, const json_t *root, struct profile *profile)
+{
+	const json_t *time = json_object_get(json_object_get(root, "dump"), "baseline_time");
+	size_t stacks = 0;
+
+	if (!json_is_number(time)) {
+		reader_complain(reader, "baseline_time", "there: no baseline was taken before it");
+		return;
+	}
+	profile->live_bytes = profile->live_count = (struct estimate){0, 0};
+	for (size_t i = 0; i < profile->function_count; i++) {
+		const struct figures *figures = &profile->functions[i].figures;
+
+		profile->live_bytes = profile_add(profile->live_bytes, figures->live_bytes);
+		profile->live_count = profile_add(profile->live_count, figures->live_count);
+	}
+	for (size_t i = 0; i < profile->stack_count; i++) {
+		if (profile->stacks[i].live_bytes.value > 0)
+			profile->stacks[stacks++] = profile->stacks[i];
+	}
+	profile->stack_count = stacks;
+}
+
 struct profile *profile_parse(const char *text, size_t length, const char *path,
 			      char why[PROFILE_READ_WHY])
 {
@@ -418,6 +457,8 @@ struct profile *profile_parse(const char *text, size_t length, const char *path,
 	profile->path = path;
 	reader_head(&reader, root, profile);
 	reader_rows(&reader, root, profile);
+	if (profile_read_is_since)
+		reader_sum_since(&reader, root, profile);
 	if (why[0] != '\0')
 		return NULL;
 	return profile;

@@ -10,6 +10,9 @@
 
 #define PROFILE_READ_WHY 256
 
+/* From now on what is alive means: of what was allocated since the baseline. A snapshot without a
+ * baseline is refused. */
+void profile_read_since_baseline(void);
 struct profile *profile_read(const char *path, char why[PROFILE_READ_WHY]);
 /* The same from text; `path` is the name it goes by. */
 struct profile *profile_parse(const char *text, size_t length, const char *path,

@@ -53,6 +53,14 @@ const char **verb_options(const struct verb *verb, const struct poptOption *opti
 	return words; /* they live in the context, which stays */
 }
 
+pid_t verb_pid(const char *word)
+{
+	if (word[0] == '\0' || strspn(word, "0123456789") != strlen(word) || strlen(word) > 9 ||
+	    atoi(word) == 0)
+		fail("%s: not a process number", word);
+	return (pid_t)atoi(word);
+}
+
 enum rows_by verb_by(const char *word)
 {
 	static const char *const names[] = {"function", "file", "line", "stack", "type", "module"};

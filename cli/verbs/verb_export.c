@@ -3,6 +3,7 @@
 #include "../base/fail.h"
 #include "../base/terminal.h"
 #include "../profile/profile_find.h"
+#include "../profile/profile_read.h"
 #include "../view/export.h"
 
 #include <string.h>
@@ -12,9 +13,12 @@
 static int verb_export_run(const struct verb *verb, int argc, const char **argv)
 {
 	char *to = NULL, *output = NULL;
+	int since = 0;
 	const struct poptOption options[] = {
 		{"to", '\0', POPT_ARG_STRING, &to, 0,
 		 "pprof, folded, speedscope, gprof2dot, html, csv", "FORM"},
+		{"since-baseline", '\0', POPT_ARG_NONE, &since, 0,
+		 "only what was allocated since the baseline", NULL},
 		{"output", 'o', POPT_ARG_STRING, &output, 0, "instead of standard output", "FILE"},
 		POPT_TABLEEND};
 	static const struct {
@@ -40,6 +44,8 @@ static int verb_export_run(const struct verb *verb, int argc, const char **argv)
 	if (to == NULL || form == count)
 		fail("--to %s: one of pprof, folded, speedscope, gprof2dot, html, csv",
 		     to != NULL ? to : "is missing");
+	if (since)
+		profile_read_since_baseline();
 	profile = profile_find(words[0], NULL);
 	if (form == 0 && output == NULL && isatty(STDOUT_FILENO))
 		fail("pprof is not for a screen: use -o FILE");

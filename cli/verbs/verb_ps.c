@@ -6,7 +6,9 @@
 #include "../base/process.h"
 #include "../base/show.h"
 #include "../base/terminal.h"
+#include "../profile/control_client.h"
 #include "../profile/profile_find.h"
+#include "../profile/profile_read.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -37,6 +39,33 @@ static void verb_ps_find(struct profile_list *list)
 	}
 	if (stream != NULL)
 		closedir(stream);
+}
+
+/* What has a control socket and no snapshot yet writes one now; what cannot, having just begun, is
+ * told by its answer. */
+static void verb_ps_ask(FILE *out, struct profile_list *list)
+{
+	for (const pid_t *pid = control_client_pids(); *pid != 0; pid++) {
+		char why[CONTROL_CLIENT_WHY], *path;
+		struct profile *profile = NULL;
+		size_t i = 0;
+
+		while (i < list->count && (list->profiles[i]->pid != (double)*pid ||
+					   !profile_find_is_running(list->profiles[i])))
+			i++;
+		if (i < list->count)
+			continue;
+		path = control_client_snapshot(*pid, why);
+		if (path != NULL)
+			profile = profile_read(path, why);
+		if (profile == NULL) {
+			fprintf(out, "%8d  %s\n", (int)*pid, show_plain_text(why));
+			continue;
+		}
+		list->profiles = keep_grow(list->profiles, list->count, &list->room,
+					   sizeof(struct profile *));
+		list->profiles[list->count++] = profile;
+	}
 }
 
 static double verb_ps_growth(const struct profile *profile)
@@ -107,15 +136,16 @@ static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 
 	verb_options(verb, options, argc, argv, 0, 0);
 	verb_ps_find(&list);
+	out = terminal_open(NULL, true);
+	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE",
+		"GROWTH", "VERDICT", "COMMAND");
+	verb_ps_ask(out, &list);
 	for (size_t i = 0; i < list.count; i++) {
 		if (profile_find_is_running(list.profiles[i]))
 			list.profiles[running++] = list.profiles[i];
 	}
 	if (running > 0)
 		qsort(list.profiles, running, sizeof(*list.profiles), verb_ps_compare);
-	out = terminal_open(NULL, true);
-	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE",
-		"GROWTH", "VERDICT", "COMMAND");
 	for (size_t i = 0; i < running; i++) {
 		const struct profile *here = list.profiles[i], *next = NULL;
 
@@ -132,6 +162,5 @@ static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 	return 0;
 }
 
-const struct verb verb_ps = {"ps", "",
-			     "The processes that are profiled now and have dumped at least once.",
-			     "trackleak ps", verb_ps_run};
+const struct verb verb_ps = {"ps", "", "The processes that are profiled now.", "trackleak ps",
+			     verb_ps_run};

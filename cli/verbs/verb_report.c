@@ -3,6 +3,7 @@
 #include "../base/fail.h"
 #include "../base/terminal.h"
 #include "../profile/profile_find.h"
+#include "../profile/profile_read.h"
 #include "../view/report_head.h"
 #include "../view/report_json.h"
 #include "../view/report_session.h"
@@ -42,7 +43,8 @@ static int verb_report_run(const struct verb *verb, int argc, const char **argv)
 {
 	char *by = "function", *sort = "size", *include = NULL, *exclude = NULL, *older = "0",
 	     *min_size = "0", *max_size = NULL, *threshold = NULL;
-	int tree = 0, peak = 0, leaks = 0, top = 20, show_allocs = 0, json = 0, no_source = 0;
+	int tree = 0, peak = 0, leaks = 0, top = 20, show_allocs = 0, json = 0, no_source = 0,
+	    since = 0;
 	const struct poptOption options[] = {
 		{"by", '\0', POPT_ARG_STRING, &by, 0, "function, file, line, stack, type, module",
 		 "WHAT"},
@@ -63,6 +65,8 @@ static int verb_report_run(const struct verb *verb, int argc, const char **argv)
 		 "stacks with a frame whose `function file` matches", "REGEX"},
 		{"exclude", '\0', POPT_ARG_STRING, &exclude, 0, "no stacks with such a frame",
 		 "REGEX"},
+		{"since-baseline", '\0', POPT_ARG_NONE, &since, 0,
+		 "only what was allocated since the baseline", NULL},
 		{"show-allocs", '\0', POPT_ARG_NONE, &show_allocs, 0,
 		 "what was allocated too, freed or not", NULL},
 		{"no-source", '\0', POPT_ARG_NONE, &no_source, 0, "without lines of source", NULL},
@@ -94,6 +98,8 @@ static int verb_report_run(const struct verb *verb, int argc, const char **argv)
 		fail("--top %d: not a number from 0 up", top);
 	if (tree && (json || peak))
 		fail("--tree goes without --json and --peak");
+	if (since)
+		profile_read_since_baseline();
 	profile = profile_find(words[0], &worst);
 	if (tree) {
 		out = terminal_open(NULL, true);

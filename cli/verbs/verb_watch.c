@@ -92,5 +92,5 @@ static int verb_watch_run(const struct verb *verb, int argc, const char **argv)
 
 const struct verb verb_watch = {
 	"watch", "PID [INTERVAL [COUNT]]",
-	"The stacks with outstanding allocations, as of the last dump, again and again.",
+	"The stacks with outstanding allocations, as of now, again and again.",
 	"trackleak watch 4711 10", verb_watch_run};

@@ -34,6 +34,7 @@
 #include "../profile/governor.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
+#include "control_socket.h"
 #include "reports.h"
 #include "worker.h"
 
@@ -168,6 +169,7 @@ static void lifecycle_after_fork_in_child(void)
 	recorder_renew_locks();
 	event_log_fork_child();
 	worker_forget_in_child();
+	control_socket_forget();
 	lifecycle.freezing = 0;
 	lifecycle.pid = getpid();
 	if (lifecycle_fork_was_inside()) {
@@ -260,6 +262,11 @@ TL_INTERNAL bool lifecycle_is_active(void)
 	return TL_LOAD(lifecycle.is_active);
 }
 
+TL_INTERNAL bool lifecycle_is_profiled(void)
+{
+	return lifecycle_is_active() && !lifecycle.is_over && getpid() == lifecycle.pid;
+}
+
 /* Another thread is taking the last figures: what this one is about to change must wait for that, a
  * second at most. */
 static TL_COLD void lifecycle_await_freeze(void)
@@ -340,7 +347,7 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	 * ours: the last periodic dump stands. */
 	if (thread->busy)
 		return;
-	if (!lifecycle_is_active() || lifecycle.is_over || getpid() != lifecycle.pid)
+	if (!lifecycle_is_profiled())
 		return;
 	/* A child forked to become another program leaves no trace, though there may be none. */
 	lifecycle.has_tried_exec |= is_exec;
@@ -351,7 +358,8 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 			    (LIFECYCLE_EXIT_MS - lifecycle.exit_spent_ms) * UINT64_C(1000000);
 
 	thread->busy = true;
-	worker_stop(lifecycle_left_ms(until_ns));
+	if (worker_stop(lifecycle_left_ms(until_ns)))
+		control_socket_close();
 	lifecycle.is_over = true;
 	lifecycle.python_has_ended = false;
 	reports_dump(true, lifecycle_left_ms(until_ns));
@@ -371,7 +379,7 @@ TL_INTERNAL void lifecycle_go_on(void)
 
 	if (lifecycle_is_active() && lifecycle.is_over && getpid() == lifecycle.pid) {
 		lifecycle.is_over = false;
-		TL_STORE(lifecycle.restart_at_ns, clock_precise_ns());
+		lifecycle_summon();
 	}
 	errno = saved_errno;
 }

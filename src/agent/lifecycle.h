@@ -17,6 +17,8 @@ TL_INTERNAL bool lifecycle_start(void);
 /* Once the hooks are in: counting may begin, the worker starts. */
 TL_INTERNAL void lifecycle_run(void);
 TL_INTERNAL bool lifecycle_is_active(void);
+/* Active, not over, and the process itself: not a vfork child. */
+TL_INTERNAL bool lifecycle_is_profiled(void);
 
 /* From a slow path, with the thread busy, before the event is recorded: has the interpreter begun
  * to end, or come back? */

@@ -1,11 +1,13 @@
 #include "reports.h"
 
 #include "../base/clock.h"
+#include "../base/pages.h"
 #include "../base/thread.h"
 #include "../output/dump.h"
 #include "../output/elastic_post.h"
 #include "../output/event_log.h"
 #include "../output/snapshot_build.h"
+#include "../output/snapshot_json.h"
 #include "../output/snapshot_live.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
@@ -48,6 +50,7 @@ TL_INTERNAL void reports_restart_in_child(void)
 	reports.identity.is_forked_child = true;
 	reports.identity.process_start = clock_epoch_s();
 	reports.identity.dump = 0;
+	reports.identity.baseline_time = 0;
 	reports.cpu_s = 0;
 	snapshot_release(reports.frozen);
 	reports.frozen = NULL;
@@ -103,10 +106,12 @@ static void reports_ask_libc(bool may_ask)
 }
 
 /* Under the lock. */
-static struct snapshot *reports_take(bool may_ask_libc)
+static struct snapshot *reports_take(bool may_ask_libc, bool is_asked_for)
 {
 	reports_ask_libc(may_ask_libc);
-	reports.identity.dump++;
+	reports.identity.is_asked_for = is_asked_for;
+	if (!is_asked_for)
+		reports.identity.dump++;
 	__atomic_load(&reports.cpu_s, &reports.identity.agent_cpu_s, __ATOMIC_RELAXED);
 	return snapshot_build(&reports.identity);
 }
@@ -127,7 +132,7 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 	struct snapshot *snapshot = reports.frozen;
 
 	if (is_due && snapshot == NULL)
-		snapshot = reports_take(false);
+		snapshot = reports_take(false, false);
 	if (is_due && snapshot == NULL) {
 		dump_write(NULL);
 	} else if (is_due) {
@@ -139,6 +144,50 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 	}
 	pthread_mutex_unlock(&reports.lock);
 	errno = saved_errno;
+}
+
+TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms)
+{
+	enum tl_err error = TL_ERR_FULL;
+	int saved_errno = errno;
+	struct snapshot *snapshot;
+	char *buffer;
+
+	if (!reports_lock_within(wait_ms))
+		return TL_ERR_UNKNOWN;
+	snapshot = reports.frozen != NULL ? reports.frozen : reports_take(false, true);
+	buffer = pages_map(SNAPSHOT_JSON_BUFFER);
+	if (snapshot != NULL && buffer != NULL) {
+		reports_note_shipping(snapshot);
+		error = snapshot_json_write(snapshot, buffer);
+	}
+	if (buffer != NULL)
+		pages_unmap(buffer, SNAPSHOT_JSON_BUFFER);
+	if (snapshot != reports.frozen)
+		snapshot_release(snapshot);
+	pthread_mutex_unlock(&reports.lock);
+	errno = saved_errno;
+	return error;
+}
+
+TL_INTERNAL bool reports_baseline(unsigned wait_ms)
+{
+	if (!reports_lock_within(wait_ms))
+		return false;
+	reports.identity.baseline_time = clock_epoch_s();
+	contexts_rebase(recorder_begin_tick());
+	pthread_mutex_unlock(&reports.lock);
+	return true;
+}
+
+TL_INTERNAL const struct snapshot_identity *reports_identity(void)
+{
+	return &reports.identity;
+}
+
+TL_INTERNAL bool reports_are_frozen(void)
+{
+	return __atomic_load_n(&reports.frozen, __ATOMIC_RELAXED) != NULL;
 }
 
 TL_INTERNAL void reports_note(void)
@@ -155,7 +204,7 @@ TL_INTERNAL void reports_freeze(unsigned wait_ms)
 	if (!reports_lock_within(wait_ms))
 		return;
 	if (reports.frozen == NULL) {
-		reports.frozen = reports_take(true);
+		reports.frozen = reports_take(true, false);
 		reports.has_missed = reports.frozen == NULL;
 	}
 	if (reports.has_missed)

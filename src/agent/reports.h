@@ -10,6 +10,8 @@
 
 #include "../base/types.h"
 
+struct snapshot_identity;
+
 TL_INTERNAL void reports_start(void);
 TL_INTERNAL void reports_restart_in_child(void);
 TL_INTERNAL void reports_renew_lock(void); /* see recorder_renew_locks */
@@ -17,6 +19,20 @@ TL_INTERNAL void reports_renew_lock(void); /* see recorder_renew_locks */
 /* Writes a dump. A final one waits at most `wait_ms` for another that is under way, then gives up.
  * */
 TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms);
+
+/* Writes the snapshot file and nothing else, as of now, or as it was frozen. It is none of the
+ * dumps. TL_ERR_UNKNOWN: another dump was under way for all of `wait_ms`; TL_ERR_FULL: no memory;
+ * TL_ERR_SYSTEM: it could not be written. */
+TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms);
+
+/* From now on growth and verdicts are of what is allocated from now on. False: another dump was under
+ * way for all of `wait_ms`. */
+TL_INTERNAL bool reports_baseline(unsigned wait_ms);
+
+/* Who this process is, for others to say; stale figures do no harm. */
+TL_INTERNAL const struct snapshot_identity *reports_identity(void);
+/* The interpreter has ended, the process has not. */
+TL_INTERNAL bool reports_are_frozen(void);
 
 /* Notes what is held, once a second at first and ever more rarely: the verdicts' history. */
 TL_INTERNAL void reports_note(void);

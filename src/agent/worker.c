@@ -8,9 +8,12 @@
 #include "../process/py_layout.h"
 #include "../profile/governor.h"
 #include "../profile/recorder.h"
+#include "control.h"
+#include "control_socket.h"
 #include "pressure.h"
 #include "reports.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -19,7 +22,8 @@
 #define WORKER_STACK_BYTES    ((size_t)256 * 1024)
 #define WORKER_TICK_NS        1000000000u
 #define WORKER_MOST_MISSES    20
-#define WORKER_COARSE_NS      10000000u  /* a tick of the coarse clock, at most */
+#define WORKER_COARSE_NS      10000000u /* a tick of the coarse clock, at most */
+#define WORKER_NAP_NS         50000000
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
@@ -27,13 +31,10 @@ static struct {
 	 * Guards `thread`. */
 	pthread_mutex_t turn;
 	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool is_running; /* atomic */
-	bool must_stop;  /* guarded by lock */
-	uint64_t next_dump_ns;
+	bool is_running, must_stop; /* atomic */
+	uint64_t interval_ns, next_dump_ns;
 	unsigned misses; /* a libpython was there, but not understood */
-} worker = {.turn = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER};
+} worker = {.turn = PTHREAD_MUTEX_INITIALIZER};
 
 /* libpython may arrive late, by dlopen, in a program that was not Python at its start. What cannot be
  * understood is looked at a few times more: the interpreter may just be writing its version down. */
@@ -42,26 +43,39 @@ static bool worker_is_searching(void)
 	return config.any && py_layout.minor == 0 && worker.misses < WORKER_MOST_MISSES;
 }
 
-/* What a second brings; the lock is not held. */
+/* The interval may have been changed: it counts from then on. */
+static void worker_look_at_interval(void)
+{
+	uint64_t interval_ns = config.dump_interval_s * 1000000000u;
+
+	if (interval_ns == worker.interval_ns)
+		return;
+	worker.interval_ns = interval_ns;
+	worker.next_dump_ns = 0;
+}
+
+/* What a second brings. */
 static void worker_tick(void)
 {
-	uint64_t interval_ns = config.dump_interval_s * 1000000000u, now = clock_precise_ns();
+	uint64_t now = clock_precise_ns();
 
+	control_socket_tick();
 	if (worker_is_searching() && py_layout_find() == TL_ERR_UNKNOWN)
 		worker.misses++; /* once found, a hook takes it from here */
 	if (config.events)
 		event_log_flush();
 	reports_note_cpu(clock_thread_cpu_s());
 	governor_tick();
-	if (!recorder_is_open())
+	if (!recorder_is_open() && !recorder_has_begun())
 		return;
 	reports_note();
 	if (elastic_post_is_on())
 		elastic_post_tick();
-	if (interval_ns == 0)
+	worker_look_at_interval();
+	if (worker.interval_ns == 0)
 		return;
 	if (worker.next_dump_ns == 0)
-		worker.next_dump_ns = now + interval_ns;
+		worker.next_dump_ns = now + worker.interval_ns;
 	if (now < worker.next_dump_ns) {
 		if (pressure_has_risen())
 			reports_dump(false, 0);
@@ -69,7 +83,8 @@ static void worker_tick(void)
 	}
 	(void)pressure_has_risen(); /* if it has, this dump is the picture of it */
 	/* A machine that slept, or a disk that hung, does not bring a burst of dumps. */
-	worker.next_dump_ns += interval_ns * (1 + (now - worker.next_dump_ns) / interval_ns);
+	worker.next_dump_ns +=
+		worker.interval_ns * (1 + (now - worker.next_dump_ns) / worker.interval_ns);
 	reports_dump(false, 0);
 }
 
@@ -79,29 +94,46 @@ static uint64_t worker_next_tick_ns(void)
 			(worker_is_searching() ? WORKER_SEARCH_TICK_NS : WORKER_TICK_NS);
 
 	/* Counting begins on time though no slow path notices. The coarse clock is the later one. */
-	if (!recorder_is_open() && recorder_opens_at_ns() + WORKER_COARSE_NS < tick)
+	if (!recorder_has_begun() && recorder_opens_at_ns() + WORKER_COARSE_NS < tick)
 		return recorder_opens_at_ns() + WORKER_COARSE_NS;
 	return worker.next_dump_ns != 0 && worker.next_dump_ns < tick ? worker.next_dump_ns : tick;
+}
+
+/* Waits until then, or until somebody wants something: a peer of the control socket, or worker_stop. */
+static void worker_wait(uint64_t until_ns)
+{
+	uint64_t now = clock_precise_ns(), wait_ns = until_ns > now ? until_ns - now : 0;
+	struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000u),
+				.tv_nsec = (long)(wait_ns % 1000000000u)};
+	sigset_t wanted;
+
+	sigemptyset(&wanted);
+	sigaddset(&wanted, CONTROL_SIGNAL);
+	/* A sandbox that forbids it must not have us spin. */
+	if (sigtimedwait(&wanted, NULL, &wait) < 0 && errno != EAGAIN && errno != EINTR)
+		nanosleep(&(struct timespec){.tv_nsec = WORKER_NAP_NS}, NULL);
+}
+
+static bool worker_must_stop(void)
+{
+	return __atomic_load_n(&worker.must_stop, __ATOMIC_ACQUIRE);
 }
 
 static void *worker_main(void *unused)
 {
 	thread_self.busy = true; /* never profile ourselves */
 	prctl(PR_SET_NAME, "trackleak");
-	pthread_mutex_lock(&worker.lock);
-	while (!worker.must_stop) {
-		pthread_mutex_unlock(&worker.lock);
+	control_socket_adopt();
+	while (!worker_must_stop()) {
 		worker_tick();
-		pthread_mutex_lock(&worker.lock);
 
 		uint64_t until_ns = worker_next_tick_ns();
-		struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
-					 .tv_nsec = (long)(until_ns % 1000000000u)};
 
-		while (!worker.must_stop && clock_precise_ns() < until_ns)
-			pthread_cond_timedwait(&worker.wake, &worker.lock, &until);
+		do {
+			if (!control_serve())
+				worker_wait(until_ns);
+		} while (!worker_must_stop() && clock_precise_ns() < until_ns);
 	}
-	pthread_mutex_unlock(&worker.lock);
 	return unused;
 }
 
@@ -119,14 +151,10 @@ static struct timespec worker_deadline(unsigned wait_ms)
 static bool worker_create(void)
 {
 	pthread_attr_t attributes;
-	pthread_condattr_t monotonic;
 	sigset_t all, before;
 	bool is_created;
 
 	worker.must_stop = false;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&worker.wake, &monotonic);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
 	sigfillset(&all);
@@ -148,14 +176,6 @@ TL_INTERNAL bool worker_start(void)
 	return is_running;
 }
 
-static void worker_ask_to_stop(bool must_stop)
-{
-	pthread_mutex_lock(&worker.lock);
-	worker.must_stop = must_stop;
-	pthread_cond_signal(&worker.wake);
-	pthread_mutex_unlock(&worker.lock);
-}
-
 TL_INTERNAL bool worker_stop(unsigned wait_ms)
 {
 	struct timespec until = worker_deadline(wait_ms);
@@ -166,11 +186,12 @@ TL_INTERNAL bool worker_stop(unsigned wait_ms)
 	if (pthread_mutex_timedlock(&worker.turn, &until) != 0)
 		return false;
 	if (worker.is_running && !pthread_equal(worker.thread, pthread_self())) {
-		worker_ask_to_stop(true);
+		__atomic_store_n(&worker.must_stop, true, __ATOMIC_RELEASE);
+		pthread_kill(worker.thread, CONTROL_SIGNAL);
 		if (pthread_timedjoin_np(worker.thread, NULL, &until) == 0)
 			TL_STORE(worker.is_running, false);
 		else
-			worker_ask_to_stop(false);
+			__atomic_store_n(&worker.must_stop, false, __ATOMIC_RELEASE);
 	}
 	is_stopped = !worker.is_running;
 	pthread_mutex_unlock(&worker.turn);
@@ -187,5 +208,4 @@ TL_INTERNAL void worker_forget_in_child(void)
 	TL_STORE(worker.is_running, false);
 	worker.next_dump_ns = 0;
 	pthread_mutex_init(&worker.turn, NULL);
-	pthread_mutex_init(&worker.lock, NULL);
 }

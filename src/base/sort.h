@@ -12,6 +12,6 @@ TL_INTERNAL void sort_descending(uint32_t *index, size_t count, const double *ke
  * SORT_LARGEST_ROW bytes. */
 TL_INTERNAL void sort_apply(uint32_t *order, size_t count, void *rows, size_t row_bytes);
 
-#define SORT_LARGEST_ROW 512
+#define SORT_LARGEST_ROW 640
 
 #endif

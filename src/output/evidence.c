@@ -244,7 +244,8 @@ TL_INTERNAL void evidence_add(struct evidence *evidence, const struct evidence_s
 		evidence->uncertain[sample->site] += (float)sample->bytes;
 	else
 		evidence->alive[sample->site][evidence_age_class(evidence->now - sample->birth)]++;
-	if (sample->birth + evidence->older > evidence->now || sample->context == CONTEXTS_NONE ||
+	if (sample->birth + evidence->older > evidence->now ||
+	    sample->birth < contexts_baseline() || sample->context == CONTEXTS_NONE ||
 	    sample->context >= evidence->contexts)
 		return;
 	evidence_add_to(evidence, &evidence->subjects[sample->context], sample);

@@ -94,7 +94,7 @@ static int log_folder_open_or_make(char *path, enum log_folder_choice choice)
 	return folder;
 }
 
-static bool log_folder_is_private(int folder)
+TL_INTERNAL bool log_folder_is_private(int folder)
 {
 	struct stat status;
 

@@ -31,6 +31,8 @@ TL_INTERNAL bool log_folder_is_shared(int folder);
 /* This process writes no file any more: a child that was forked inside the agent goes on with what
  * its parent writes, too. */
 TL_DATA bool log_folder_is_shut;
+/* Is this open folder ours, and writable by nobody else? */
+TL_INTERNAL bool log_folder_is_private(int folder);
 
 /* Where the fall-back folders stand: /tmp. Changed by tests only. */
 TL_DATA const char *log_folder_temporary;

@@ -36,6 +36,7 @@ struct site_figures {
 	double freed_bytes;                         /* of samples, by weight */
 	double retention;                           /* by weight, 0 to 1; NaN without a sample */
 	struct estimate live_bytes, live_count;
+	struct estimate since_bytes, since_count; /* of them, born since the baseline */
 };
 
 struct snapshot_line {
@@ -86,6 +87,7 @@ struct snapshot_stack {
 	uint32_t context; /* index into contexts; UINT32_MAX: its function is the program's own */
 	uint32_t live_samples;
 	struct estimate live_bytes, live_count;
+	struct estimate since_bytes, since_count;
 	float oldest_s, youngest_s; /* ages of its samples */
 };
 
@@ -128,6 +130,7 @@ struct snapshot {
 	double elapsed_s;     /* since profiling started */
 	uint64_t dump;        /* 1, 2, ... */
 	bool is_final;
+	double baseline_time; /* epoch seconds; 0: none was taken */
 	const char *hostname, *job_name, *labels, *python_version, *program;
 
 	/* settings in force */

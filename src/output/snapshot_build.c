@@ -160,6 +160,7 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	snapshot->elapsed_s = recorder_elapsed_s();
 	snapshot->dump = identity->dump;
 	snapshot->is_final = identity->is_final;
+	snapshot->baseline_time = identity->baseline_time;
 	snapshot->hostname = identity->hostname;
 	snapshot->job_name = config.job_name;
 	snapshot->labels = config.labels;
@@ -213,7 +214,8 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	snapshot_build_alarms(work);
 	snapshot_build_maps(work);
 	snapshot_fill_process(work, identity);
-	snapshot_live_end_interval(work->now);
+	if (!identity->is_asked_for)
+		snapshot_live_end_interval(work->now);
 	return &work->snapshot;
 }
 

@@ -17,6 +17,8 @@ struct snapshot_identity {
 	double process_start; /* epoch seconds */
 	uint64_t dump;
 	bool is_final;
+	double baseline_time; /* epoch seconds; 0: none was taken */
+	bool is_asked_for;    /* it is none of the dumps: no interval ends with it */
 	double agent_cpu_s;
 	uint64_t libc_used, libc_free; /* what libc's allocator says of itself */
 	bool has_libc;                 /* it was asked */

@@ -5,12 +5,13 @@
  *
  * Frames are short arrays and not objects: there may be a hundred thousand of them.
  *
- * Pruning reads the folder by getdents64, because opendir allocates. A process is dead when nobody
- * has its pid, or when who has it now was started after the snapshot was written.
+ * A process is dead when nobody has its pid, or when who has it now was started after the snapshot
+ * was written.
  */
 #include "snapshot_json.h"
 
 #include "../base/diag.h"
+#include "../base/folder.h"
 #include "../base/text.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
@@ -23,7 +24,6 @@
 #include <stdio.h> /* renameat */
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +36,7 @@ struct snapshot_json {
 	struct text text;
 	int error;     /* errno of the first failure */
 	bool is_first; /* of its object or array: no comma before it */
+	bool has_baseline;
 };
 
 static void snapshot_json_flush(struct snapshot_json *json)
@@ -146,6 +147,10 @@ static void snapshot_json_put_dump(struct snapshot_json *json, const struct snap
 	snapshot_json_fixed(json, "time", snapshot->time, 3);
 	snapshot_json_fixed(json, "elapsed_seconds", snapshot->elapsed_s, 3);
 	snapshot_json_bool(json, "final", snapshot->is_final);
+	if (json->has_baseline)
+		snapshot_json_fixed(json, "baseline_time", snapshot->baseline_time, 3);
+	else
+		text_put(snapshot_json_key(json, "baseline_time"), "null");
 	snapshot_json_close(json, '}');
 
 	snapshot_json_open(json, "settings", '{');
@@ -197,6 +202,16 @@ static void snapshot_json_put_totals(struct snapshot_json *json, const struct sn
 	snapshot_json_close(json, '}');
 }
 
+/* What of it was born since the baseline, where there is one. */
+static void snapshot_json_put_since(struct snapshot_json *json, const struct estimate *bytes,
+				    const struct estimate *count)
+{
+	if (!json->has_baseline)
+		return;
+	snapshot_json_estimate(json, "since_bytes", bytes);
+	snapshot_json_estimate(json, "since_count", count);
+}
+
 static void snapshot_json_put_figures(struct snapshot_json *json,
 				      const struct site_figures *figures)
 {
@@ -212,6 +227,7 @@ static void snapshot_json_put_figures(struct snapshot_json *json,
 	snapshot_json_fixed(json, "retention", figures->retention, 6);
 	snapshot_json_estimate(json, "live_bytes", &figures->live_bytes);
 	snapshot_json_estimate(json, "live_count", &figures->live_count);
+	snapshot_json_put_since(json, &figures->since_bytes, &figures->since_count);
 }
 
 /* Puts the lines of one site; `at` is where they begin. Returns where the next site's begin. */
@@ -352,6 +368,7 @@ static void snapshot_json_put_stacks(struct snapshot_json *json, const struct sn
 		snapshot_json_index(json, "context", stack->context, snapshot->context_count);
 		snapshot_json_estimate(json, "live_bytes", &stack->live_bytes);
 		snapshot_json_estimate(json, "live_count", &stack->live_count);
+		snapshot_json_put_since(json, &stack->since_bytes, &stack->since_count);
 		snapshot_json_u64(json, "live_samples", stack->live_samples);
 		snapshot_json_fixed(json, "oldest_seconds", stack->oldest_s, 2);
 		snapshot_json_fixed(json, "youngest_seconds", stack->youngest_s, 2);
@@ -472,7 +489,8 @@ static int snapshot_json_replace(int folder, const struct snapshot *snapshot, ch
 	struct text name = text_over(name_buffer, sizeof(name_buffer));
 	struct text temporary = text_over(temporary_buffer, sizeof(temporary_buffer));
 	struct snapshot_json json = {.text = text_over(buffer, SNAPSHOT_JSON_BUFFER),
-				     .is_first = true};
+				     .is_first = true,
+				     .has_baseline = snapshot->baseline_time > 0};
 
 	snapshot_json_name(&name, snapshot->pid, ".json");
 	snapshot_json_name(&temporary, snapshot->pid, ".json.tmp");
@@ -541,31 +559,24 @@ static void snapshot_json_remove(int folder, uint64_t pid)
 }
 
 /* Lists the dead, at most `limit` of them, and removes what they left half-written. */
-static size_t snapshot_json_list_dead(int folder, struct snapshot_json_dead *dead, size_t limit)
+static size_t snapshot_json_list_dead(int folder_fd, struct snapshot_json_dead *dead, size_t limit)
 {
-	_Alignas(8) char entries[2048];
+	struct folder folder;
+	const char *name;
 	size_t count = 0;
-	long length;
 
-	while (count < limit &&
-	       (length = syscall(SYS_getdents64, folder, entries, sizeof(entries))) > 0) {
-		for (long at = 0; at < length && count < limit;) {
-			/* struct linux_dirent64: inode, offset, 16-bit record length, type, name */
-			const char *name = entries + at + 19;
-			uint16_t record;
-			bool is_temporary;
-			uint64_t pid = snapshot_json_parse_name(name, &is_temporary);
-			int64_t written_ns;
+	folder_begin(&folder, folder_fd);
+	while (count < limit && (name = folder_next(&folder)) != NULL) {
+		bool is_temporary;
+		uint64_t pid = snapshot_json_parse_name(name, &is_temporary);
+		int64_t written_ns;
 
-			memcpy(&record, entries + at + 16, sizeof(record));
-			at += record;
-			if (pid == 0 || !snapshot_json_is_dead(folder, name, pid, &written_ns))
-				continue;
-			if (is_temporary)
-				unlinkat(folder, name, 0);
-			else
-				dead[count++] = (struct snapshot_json_dead){written_ns, pid};
-		}
+		if (pid == 0 || !snapshot_json_is_dead(folder_fd, name, pid, &written_ns))
+			continue;
+		if (is_temporary)
+			unlinkat(folder_fd, name, 0);
+		else
+			dead[count++] = (struct snapshot_json_dead){written_ns, pid};
 	}
 	return count;
 }
@@ -605,6 +616,13 @@ TL_INTERNAL enum tl_err snapshot_json_write(const struct snapshot *snapshot, cha
 			 "): the former one stays", NULL);
 	snapshot_json_has_complained = true;
 	return TL_ERR_SYSTEM;
+}
+
+TL_INTERNAL void snapshot_json_path(struct text *path, uint64_t pid)
+{
+	log_folder_path(path);
+	text_put_char(path, '/');
+	snapshot_json_name(path, pid, ".json");
 }
 
 TL_INTERNAL bool snapshot_json_is_there(void)

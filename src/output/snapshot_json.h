@@ -14,11 +14,14 @@
 #include "../base/types.h"
 
 struct snapshot;
+struct text;
 
 #define SNAPSHOT_JSON_BUFFER ((size_t)64 * 1024)
 
 /* `buffer` has SNAPSHOT_JSON_BUFFER bytes and is aligned for any type. */
 TL_INTERNAL enum tl_err snapshot_json_write(const struct snapshot *snapshot, char *buffer);
+/* Where it stands, for people and for the command. */
+TL_INTERNAL void snapshot_json_path(struct text *path, uint64_t pid);
 /* Has this process a snapshot already, of what it was before an exec? */
 TL_INTERNAL bool snapshot_json_is_there(void);
 

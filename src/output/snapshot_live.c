@@ -71,6 +71,18 @@ struct snapshot_live_sample {
 	bool is_map;
 };
 
+/* Adds a term, all of it or none, to what was born since the baseline. */
+static void snapshot_live_add_since(struct estimate *bytes, struct estimate *count,
+				    const struct snapshot_live *term, uint32_t birth)
+{
+	if (contexts_baseline() == 0 || birth < contexts_baseline())
+		return;
+	bytes->value += term->bytes;
+	bytes->se += term->bytes_variance;
+	count->value += term->count;
+	count->se += term->count_variance;
+}
+
 static void snapshot_live_add_to_stack(struct snapshot_work *work,
 				       const struct snapshot_live_sample *sample, uint32_t context,
 				       const struct snapshot_live *term)
@@ -94,6 +106,7 @@ static void snapshot_live_add_to_stack(struct snapshot_work *work,
 	stack->live_bytes.se += term->bytes_variance;
 	stack->live_count.value += term->count;
 	stack->live_count.se += term->count_variance;
+	snapshot_live_add_since(&stack->since_bytes, &stack->since_count, term, sample->birth);
 	stack->oldest_s = age_s > stack->oldest_s ? age_s : stack->oldest_s;
 	stack->youngest_s = age_s < stack->youngest_s ? age_s : stack->youngest_s;
 }
@@ -121,6 +134,7 @@ static void snapshot_live_add_sample(struct snapshot_work *work,
 	line->bytes_variance += term.bytes_variance;
 	line->count += term.count;
 	line->count_variance += term.count_variance;
+	snapshot_live_add_since(&line->since_bytes, &line->since_count, &term, sample->birth);
 	line->intervals |= UINT64_C(1) << snapshot_live_interval_of(sample->birth);
 	snapshot_live_add_to_stack(work, sample, context, &term);
 	evidence_add(work->evidence, &(struct evidence_sample){

@@ -31,6 +31,8 @@ static struct site_figures snapshot_sites_sum_line(const struct line_figures *li
 		.freed_bytes = line->freed_bytes,
 		.live_bytes = {live->bytes, live->bytes_variance},
 		.live_count = {live->count, live->count_variance},
+		.since_bytes = live->since_bytes,
+		.since_count = live->since_count,
 	};
 }
 
@@ -48,6 +50,8 @@ static void snapshot_sites_add_figures(struct site_figures *to, const struct sit
 	to->freed_bytes += from->freed_bytes;
 	snapshot_work_add_estimate(&to->live_bytes, &from->live_bytes);
 	snapshot_work_add_estimate(&to->live_count, &from->live_count);
+	snapshot_work_add_estimate(&to->since_bytes, &from->since_bytes);
+	snapshot_work_add_estimate(&to->since_count, &from->since_count);
 }
 
 /* The sums are complete: variances become errors, shares can be said. */
@@ -62,6 +66,8 @@ static void snapshot_sites_settle_figures(struct site_figures *figures)
 	figures->total_bytes.se = math_sqrt(figures->total_bytes.se);
 	figures->live_bytes.se = math_sqrt(figures->live_bytes.se);
 	figures->live_count.se = math_sqrt(figures->live_count.se);
+	figures->since_bytes.se = math_sqrt(figures->since_bytes.se);
+	figures->since_count.se = math_sqrt(figures->since_count.se);
 	figures->retention =
 		seen > 0 ? figures->live_bytes.value / seen : (double)__builtin_nanf("");
 }

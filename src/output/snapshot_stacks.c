@@ -98,6 +98,8 @@ TL_INTERNAL void snapshot_stacks_build(struct snapshot_work *work)
 		snapshot_stacks_add_to_context(work, stack);
 		stack->live_bytes.se = math_sqrt(stack->live_bytes.se);
 		stack->live_count.se = math_sqrt(stack->live_count.se);
+		stack->since_bytes.se = math_sqrt(stack->since_bytes.se);
+		stack->since_count.se = math_sqrt(stack->since_count.se);
 	}
 	for (size_t i = 0; i < work->snapshot.context_count; i++) {
 		struct snapshot_context *context = &work->contexts[i];

@@ -15,7 +15,8 @@
 /* What is alive of a line, summed over its samples. */
 struct snapshot_live {
 	double bytes, bytes_variance, count, count_variance;
-	uint64_t intervals; /* a bit for each that a sample was born in */
+	struct estimate since_bytes, since_count; /* of them, born since the baseline */
+	uint64_t intervals;                       /* a bit for each that a sample was born in */
 };
 
 /* Memory for one snapshot: a mapping large enough for the largest, of which pages are touched as

@@ -18,6 +18,7 @@
 
 enum {
 	CONFIG_SHOWN_BYTES = 80, /* of a bad value */
+	CONFIG_RUNTIME_DIR = 1024,
 };
 
 TL_INTERNAL struct config config;
@@ -32,6 +33,7 @@ static char config_texts[0
 ];
 
 static size_t config_texts_length;
+static char config_runtime_dir[CONFIG_RUNTIME_DIR];
 
 /* NULL: not set, or empty. */
 static const char *config_value(const char *variable)
@@ -197,6 +199,17 @@ static const char *config_read_text(const char *variable, const char *fallback, 
 	return fallback;
 }
 
+/* The desktop's, or the service manager's: what is no absolute path counts as unset. */
+static void config_read_runtime_dir(void)
+{
+	const char *value = config_value("XDG_RUNTIME_DIR");
+
+	config_runtime_dir[0] = '\0';
+	if (value && value[0] == '/' && strlen(value) < sizeof(config_runtime_dir))
+		memcpy(config_runtime_dir, value, strlen(value) + 1);
+	config.runtime_dir = config_runtime_dir;
+}
+
 TL_INTERNAL void config_load(bool silent)
 {
 	config_is_silent = silent;
@@ -221,6 +234,8 @@ TL_INTERNAL void config_load(bool silent)
 #include "settings.def"
 
 	const char *python_allocator = config_value("PYTHONMALLOC");
+
+	config_read_runtime_dir();
 
 	config.python_uses_malloc = python_allocator && !strncmp(python_allocator, "malloc", 6);
 	config.python_uses_mimalloc = python_allocator && !strncmp(python_allocator, "mimalloc", 8);

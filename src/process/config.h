@@ -1,7 +1,8 @@
 /* config: the settings in force, read once from the environment.
  *
  * Runs      config_load in the constructor only (getenv is safe there); the values are constant
- *           afterwards.
+ *           afterwards, but for dump_interval_s, sample_rate, sample_bytes and max_overhead, which
+ *           the worker changes when it is asked to (agent/control) and only the worker reads then.
  * Promises  a bad value costs one line that names the variable, the value and the default used;
  *           never the program.
  *
@@ -37,6 +38,8 @@ struct config {
 	const char *json_log, *event_log;
 	const char *job_name;
 	const char *app, *labels;
+
+	const char *runtime_dir; /* XDG_RUNTIME_DIR, absolute; "": none */
 
 	bool python_uses_malloc; /* PYTHONMALLOC, CPython's own setting, gives everything to libc */
 	bool python_uses_mimalloc; /* and this: large blocks do not reach libc either */

@@ -34,6 +34,7 @@ static struct {
 	uint32_t ticks[CONTEXTS_EPOCHS];
 	unsigned epochs;
 	uint32_t period; /* ticks */
+	uint32_t baseline;
 } contexts;
 
 static void contexts_begin(void)
@@ -41,6 +42,7 @@ static void contexts_begin(void)
 	contexts.used = 1;
 	contexts.epochs = 0;
 	contexts.period = CLOCK_TICKS_PER_S;
+	contexts.baseline = 0;
 }
 
 TL_INTERNAL enum tl_err contexts_start(void)
@@ -154,7 +156,7 @@ static void contexts_add(const struct live_block *sample, uint32_t now)
 {
 	uint32_t number;
 
-	if (sample->birth + contexts_older() > now)
+	if (sample->birth + contexts_older() > now || sample->birth < contexts.baseline)
 		return;
 	number = contexts_of(sample->line, sample->stack, sample->type);
 	if (number != CONTEXTS_NONE)
@@ -205,13 +207,32 @@ static bool contexts_add_all(uint32_t now)
 	return true;
 }
 
+TL_INTERNAL void contexts_rebase(uint32_t tick)
+{
+	contexts.baseline = tick;
+	contexts.epochs = 0;
+	contexts.period = CLOCK_TICKS_PER_S;
+	for (uint32_t row = 1; row < contexts.used; row++) {
+		struct context *context = &contexts.rows[row];
+
+		context->has_begun = false;
+		memset(context->held, 0, sizeof(context->held));
+	}
+}
+
+TL_INTERNAL uint32_t contexts_baseline(void)
+{
+	return contexts.baseline;
+}
+
 TL_INTERNAL void contexts_tick(uint32_t now)
 {
 	unsigned epochs = contexts.epochs;
-	uint32_t last = epochs > 0 ? contexts.ticks[epochs - 1] : 0;
+	uint32_t last = epochs > 0 ? contexts.ticks[epochs - 1] : contexts.baseline;
 
 	/* The worker's second is never quite one. */
-	if (now < contexts_older() || now < last + contexts.period - CLOCK_TICKS_PER_S / 10)
+	if (now < contexts.baseline + contexts_older() ||
+	    now < last + contexts.period - CLOCK_TICKS_PER_S / 10)
 		return;
 	if (epochs == CONTEXTS_EPOCHS) {
 		contexts_drop_every_other();

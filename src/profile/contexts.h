@@ -5,6 +5,9 @@
  * when it is that code itself). What it held is kept for up to 32 epochs, which always span the
  * whole life: when all are used, every other one is dropped and they come half as often.
  *
+ * After a baseline the life that is spanned is that since the baseline, and what was born before it
+ * is left out.
+ *
  * What comes from CPython's free lists was not made by who allocated its block. It belongs to no
  * function's context but to that of its type.
  *
@@ -47,6 +50,11 @@ TL_INTERNAL uint32_t contexts_end(void);
 TL_INTERNAL void contexts_tick(uint32_t now);
 /* The ticks at which epochs ended, ascending; returns how many. */
 TL_INTERNAL unsigned contexts_epochs(const uint32_t **ticks);
+
+/* Begins the history anew: what was born before this tick is in none of it from now on. The last tick
+ * it was begun at; 0: the profile's start. */
+TL_INTERNAL void contexts_rebase(uint32_t tick);
+TL_INTERNAL uint32_t contexts_baseline(void);
 
 /* OLDER in ticks, at least 1. */
 TL_INTERNAL uint32_t contexts_older(void);

@@ -83,7 +83,7 @@ TL_INTERNAL void governor_tick(void)
 		return;
 	cost = governor_cost(now_ns);
 	governor_look_back(now_ns);
-	for (; cost > governor.share && level + 1 < SAMPLER_LEVELS; cost /= 2) {
+	for (; cost > governor.share && level % SAMPLER_LEVELS + 1 < SAMPLER_LEVELS; cost /= 2) {
 		sampler_raise(level++);
 		governor.raised++;
 	}

@@ -178,7 +178,10 @@ static void live_thin(struct thread *thread, struct live_shard *shard, unsigned 
 	for (size_t slot = 0; slot < shard->size;) {
 		struct live_block *block = &shard->slots[slot];
 
-		if (block->address == 0 || block->level >= level) {
+		/* Of another row of levels (sampler.h) the numbers say nothing, the ratio does. */
+		if (block->address == 0 ||
+		    (block->level >= level &&
+		     block->level / SAMPLER_LEVELS == level / SAMPLER_LEVELS)) {
 			slot++;
 			continue;
 		}

@@ -16,11 +16,14 @@
 
 #define RECORDER_LINES   8192u
 #define RECORDER_DEEPEST 512
+#define RECORDER_TICK_NS (1000000000u / CLOCK_TICKS_PER_S)
+
+enum recorder_state { RECORDER_WAITING, RECORDER_OPEN, RECORDER_PAUSED };
 
 static struct {
-	uint64_t start_ns; /* of the profile */
-	uint64_t open_ns;  /* when counting begins */
-	bool is_open;
+	uint64_t start_ns;         /* of the profile; atomic */
+	uint64_t open_ns;          /* when counting begins */
+	enum recorder_state state; /* atomic */
 	struct recorder_losses losses;
 	/* Decoded lines: 40 bits of what the line depends on, 24 of the line. Lossy, each entry
 	 * whole in itself. */
@@ -31,7 +34,7 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 {
 	recorder.start_ns = clock_coarse_ns();
 	recorder.open_ns = recorder.start_ns + delay_s * 1000000000u;
-	recorder.is_open = delay_s == 0;
+	recorder.state = delay_s == 0 ? RECORDER_OPEN : RECORDER_WAITING;
 	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
 	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK ||
 	    sites_start() != TL_OK || classes_start() != TL_OK || maps_start() != TL_OK)
@@ -94,7 +97,7 @@ TL_INTERNAL void recorder_leave(struct thread *thread, int saved_errno)
 
 static uint32_t recorder_ticks(uint64_t ns)
 {
-	return (uint32_t)((ns - recorder.start_ns) / (1000000000u / CLOCK_TICKS_PER_S));
+	return (uint32_t)((ns - TL_LOAD(recorder.start_ns)) / RECORDER_TICK_NS);
 }
 
 TL_INTERNAL uint32_t recorder_now(void)
@@ -102,15 +105,52 @@ TL_INTERNAL uint32_t recorder_now(void)
 	return recorder_ticks(clock_coarse_ns());
 }
 
+static bool recorder_change(enum recorder_state from, enum recorder_state to)
+{
+	return __atomic_compare_exchange_n(&recorder.state, &from, to, false, __ATOMIC_RELAXED,
+					   __ATOMIC_RELAXED);
+}
+
 TL_INTERNAL bool recorder_is_open(void)
 {
-	if (TL_MOSTLY(TL_LOAD(recorder.is_open)))
+	if (TL_MOSTLY(TL_LOAD(recorder.state) == RECORDER_OPEN))
 		return true;
-	if (clock_coarse_ns() < recorder.open_ns)
+	if (!recorder_has_begun())
 		return false;
-	TL_STORE(recorder.is_open, true);
-	sampler_open();
-	return true;
+	if (recorder_change(RECORDER_WAITING, RECORDER_OPEN))
+		sampler_open();
+	return TL_LOAD(recorder.state) == RECORDER_OPEN;
+}
+
+TL_INTERNAL bool recorder_has_begun(void)
+{
+	return clock_coarse_ns() >= recorder.open_ns;
+}
+
+TL_INTERNAL bool recorder_is_paused(void)
+{
+	return TL_LOAD(recorder.state) == RECORDER_PAUSED;
+}
+
+TL_INTERNAL void recorder_pause(void)
+{
+	TL_STORE(recorder.state, RECORDER_PAUSED);
+	sampler_pause(true);
+}
+
+TL_INTERNAL void recorder_resume(void)
+{
+	sampler_pause(false);
+	recorder_change(RECORDER_PAUSED, RECORDER_WAITING);
+	recorder_is_open();
+}
+
+TL_INTERNAL uint32_t recorder_begin_tick(void)
+{
+	uint64_t now = clock_coarse_ns(), start = TL_LOAD(recorder.start_ns);
+
+	TL_STORE(recorder.start_ns, start - (RECORDER_TICK_NS - (now - start) % RECORDER_TICK_NS));
+	return recorder_ticks(now);
 }
 
 TL_INTERNAL uint64_t recorder_opens_at_ns(void)
@@ -232,7 +272,7 @@ TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const 
 	struct frame_place place;
 
 	/* An interpreter that is down: more than counting may be due. */
-	if (size < sampler_min_size || !TL_LOAD(recorder.is_open) ||
+	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN ||
 	    (state == NULL && py_frame_interpreter_is_down()))
 		return false;
 	if (!py_frame_peek(state, &frame))

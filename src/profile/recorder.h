@@ -73,10 +73,20 @@ TL_INTERNAL void recorder_saw_reentrant_free(void);
 TL_INTERNAL void recorder_mapped(uintptr_t start, size_t bytes, bool is_arena, const void *caller);
 TL_INTERNAL void recorder_unmapped(const struct map *pieces, size_t count);
 
-/* Ticks since the profile's start; the profile's start as monotonic seconds and whether counting
- * has begun. */
+/* Ticks since the profile's start. */
 TL_INTERNAL uint32_t recorder_now(void);
+/* A tick that nothing was born in before this call, and in which whatever is born after it is: to
+ * tell the one from the other. What is older gets older by this, 10 ms at most. */
+TL_INTERNAL uint32_t recorder_begin_tick(void);
+
+/* Is what is allocated now counted and sampled? Not before counting begins, nor in a pause. */
 TL_INTERNAL bool recorder_is_open(void);
+TL_INTERNAL bool recorder_has_begun(void);
+/* In a pause nothing is counted or sampled, and frees are followed as ever. A forked child of a
+ * paused process is paused. */
+TL_INTERNAL void recorder_pause(void);
+TL_INTERNAL void recorder_resume(void);
+TL_INTERNAL bool recorder_is_paused(void);
 /* When it begins, as clock_coarse_ns counts. */
 TL_INTERNAL uint64_t recorder_opens_at_ns(void);
 /* Seconds since counting began; 0 before. */

@@ -8,9 +8,13 @@ TL_INTERNAL size_t sampler_slow_size = SIZE_MAX;
 TL_INTERNAL bool sampler_is_exhaustive;
 
 static struct {
-	double bytes, rate; /* T and N of level 0 */
+	struct {
+		double bytes, rate; /* T and N of its first level */
+	} rows[SAMPLER_ROWS];
+	unsigned row_count;
 	uint64_t seed;
 	uint64_t threads; /* seen so far: each takes a random stream of its own */
+	bool is_paused;   /* atomic */
 	uint32_t level;
 	uint32_t generation; /* of the profile: a fork starts a new one */
 	uint32_t forks;      /* of this process so far: siblings must not draw alike */
@@ -19,8 +23,11 @@ static struct {
 TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
 			       uint64_t seed)
 {
-	sampler.bytes = (double)sample_bytes;
-	sampler.rate = (double)sample_rate;
+	sampler.rows[0].bytes = (double)sample_bytes;
+	sampler.rows[0].rate = (double)sample_rate;
+	sampler.row_count = 1;
+	sampler.level = 0;
+	sampler.is_paused = false;
 	sampler.seed = seed;
 	sampler.generation = 1;
 	sampler_min_size = min_size;
@@ -35,7 +42,17 @@ TL_INTERNAL void sampler_close(void)
 
 TL_INTERNAL void sampler_open(void)
 {
-	TL_STORE(sampler_slow_size, sampler_min_size);
+	if (!TL_LOAD(sampler.is_paused))
+		TL_STORE(sampler_slow_size, sampler_min_size);
+}
+
+TL_INTERNAL void sampler_pause(bool is_paused)
+{
+	TL_STORE(sampler.is_paused, is_paused);
+	if (!is_paused)
+		return;
+	sampler_close();
+	TL_STORE(sampler_is_exhaustive, false); /* what was missed stays missed */
 }
 
 TL_INTERNAL void sampler_before_fork(void)
@@ -51,25 +68,53 @@ TL_INTERNAL void sampler_restart_in_child(void)
 	sampler.forks = 0;
 	sampler.generation++;
 	sampler.threads = 0;
-	sampler.level = 0;
-	sampler_is_exhaustive = sampler.rate <= 1 && sampler_min_size == 1;
+	sampler.level -= sampler.level % SAMPLER_LEVELS;
+	sampler_is_exhaustive =
+		sampler_rate_now() <= 1 && sampler_min_size == 1 && !sampler.is_paused;
 }
 
-static double sampler_scaled(double value, unsigned level)
+TL_INTERNAL bool sampler_change(uint64_t sample_rate, uint64_t sample_bytes)
 {
-	return value * (double)(UINT64_C(1) << level);
+	double rate = (double)sample_rate, bytes = (double)sample_bytes;
+	unsigned row = 0;
+
+	while (row < sampler.row_count &&
+	       (sampler.rows[row].rate != rate || sampler.rows[row].bytes != bytes))
+		row++;
+	if (row == sampler_level() / SAMPLER_LEVELS)
+		return true;
+	if (row == SAMPLER_ROWS)
+		return false;
+	sampler.rows[row].rate = rate;
+	sampler.rows[row].bytes = bytes;
+	if (row == sampler.row_count)
+		sampler.row_count++;
+	TL_STORE(sampler_is_exhaustive, false); /* what was missed stays missed */
+	/* Whoever sees the level sees its row. */
+	__atomic_store_n(&sampler.level, row * SAMPLER_LEVELS, __ATOMIC_RELEASE);
+	return true;
+}
+
+static double sampler_bytes_at(unsigned level)
+{
+	return sampler.rows[level / SAMPLER_LEVELS].bytes *
+	       (double)(UINT64_C(1) << level % SAMPLER_LEVELS);
+}
+
+static double sampler_rate_at(unsigned level)
+{
+	return sampler.rows[level / SAMPLER_LEVELS].rate *
+	       (double)(UINT64_C(1) << level % SAMPLER_LEVELS);
 }
 
 static void sampler_draw_bytes(struct thread *thread)
 {
-	thread->countdown =
-		random_exponential(thread->random, sampler_scaled(sampler.bytes, thread->level));
+	thread->countdown = random_exponential(thread->random, sampler_bytes_at(thread->level));
 }
 
 static void sampler_draw_count(struct thread *thread)
 {
-	thread->counted_left =
-		random_geometric(thread->random, sampler_scaled(sampler.rate, thread->level));
+	thread->counted_left = random_geometric(thread->random, sampler_rate_at(thread->level));
 }
 
 static void sampler_redraw(struct thread *thread, size_t charged)
@@ -155,7 +200,7 @@ TL_INTERNAL bool sampler_count_hit(struct thread *thread)
 
 static double sampler_byte_probability(unsigned level, size_t size)
 {
-	return math_one_minus_exp((double)size / sampler_scaled(sampler.bytes, level));
+	return math_one_minus_exp((double)size / sampler_bytes_at(level));
 }
 
 TL_INTERNAL bool sampler_accepts_growth(struct thread *thread, size_t growth, size_t charged)
@@ -171,21 +216,21 @@ TL_INTERNAL double sampler_probability(unsigned level, size_t size)
 	if (size < sampler_min_size)
 		return by_bytes;
 
-	double by_count = 1 / sampler_scaled(sampler.rate, level);
+	double by_count = 1 / sampler_rate_at(level);
 
 	return by_count + by_bytes * (1 - by_count); /* exactly 1 for N = 1 */
 }
 
 TL_INTERNAL unsigned sampler_level(void)
 {
-	return TL_LOAD(sampler.level);
+	return __atomic_load_n(&sampler.level, __ATOMIC_ACQUIRE);
 }
 
 TL_INTERNAL void sampler_raise(unsigned level)
 {
 	uint32_t expected = level;
 
-	if (level + 1 >= SAMPLER_LEVELS)
+	if (level % SAMPLER_LEVELS + 1 == SAMPLER_LEVELS)
 		return;
 	if (__atomic_compare_exchange_n(&sampler.level, &expected, level + 1, false,
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -196,19 +241,19 @@ TL_INTERNAL void sampler_lower(unsigned level)
 {
 	uint32_t expected = level;
 
-	if (level > 0)
+	if (level % SAMPLER_LEVELS > 0)
 		__atomic_compare_exchange_n(&sampler.level, &expected, level - 1, false,
 					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 TL_INTERNAL double sampler_bytes_now(void)
 {
-	return sampler_scaled(sampler.bytes, sampler_level());
+	return sampler_bytes_at(sampler_level());
 }
 
 TL_INTERNAL double sampler_rate_now(void)
 {
-	return sampler_scaled(sampler.rate, sampler_level());
+	return sampler_rate_at(sampler_level());
 }
 
 TL_INTERNAL double sampler_unit(struct thread *thread)

@@ -4,7 +4,8 @@
  * gap ends inside it. Counts: of the allocations of min_size or more, one in N, by a random gap of
  * that mean. A sample's inclusion probability is
  *     p(k) = 1 - exp(-k/T) q,    q = 1 - 1/N for k >= min_size, else 1
- * and it weighs 1/p. T and N double together: `level` is how often they have.
+ * and it weighs 1/p. T and N double together: `level` is how often they have, plus SAMPLER_LEVELS
+ * for each change of the settings before.
  *
  * Runs      in any thread; a thread's gaps are its own. No lock, no syscall.
  */
@@ -14,7 +15,10 @@
 #include "../base/thread.h"
 #include "../base/types.h"
 
-#define SAMPLER_LEVELS 40 /* T can grow by 2^40, far beyond any heap */
+/* T and N double up to 2^31 times, far beyond any heap. A change of the settings starts another such
+ * row of levels, so that a sample's level tells for ever which T and N it was drawn by. */
+#define SAMPLER_LEVELS 32
+#define SAMPLER_ROWS   8
 
 /* Allocations of this size or more are counted. SIZE_MAX while the agent is dormant. */
 TL_DATA size_t sampler_min_size;
@@ -27,9 +31,14 @@ TL_DATA bool sampler_is_exhaustive;
 /* N >= 1, T >= 1, from the settings. `seed`: equal seeds repeat a run's chance. */
 TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
 			       uint64_t seed);
+/* Other T and N from now on. Samples that are held keep their weights. False: SAMPLER_ROWS different
+ * pairs were in force already. One caller at a time. */
+TL_INTERNAL bool sampler_change(uint64_t sample_rate, uint64_t sample_bytes);
 /* Nothing is counted until somebody opens; that must not depend on a slow path being taken. */
 TL_INTERNAL void sampler_close(void);
 TL_INTERNAL void sampler_open(void);
+/* Closes, and nobody opens until the pause is over. sampler_is_exhaustive is then over for good. */
+TL_INTERNAL void sampler_pause(bool is_paused);
 /* In the parent, before each fork, and in the child: new gaps, from a stream of its own. */
 TL_INTERNAL void sampler_before_fork(void);
 TL_INTERNAL void sampler_restart_in_child(void);

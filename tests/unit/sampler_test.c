@@ -197,6 +197,53 @@ static void chance_follows_the_level_from_the_next_allocation_on(void **state)
 	assert_chance(hits, trials, chance);
 }
 
+/* What was drawn before keeps its chance, and what is drawn after has the new one. */
+static void other_settings_are_another_row_of_levels(void **state)
+{
+	double before = sampler_probability(1, 1000);
+	unsigned hits = 0, trials = 200000, level;
+
+	(void)state;
+	sampler_raise(0);
+	assert_true(sampler_change(10, 32768));
+	level = sampler_level();
+
+	assert_true(sampler_bytes_now() == 32768 && sampler_rate_now() == 10);
+	assert_true(sampler_probability(1, 1000) == before);
+	sampler_adapt(&thread);
+	assert_int_equal(thread.level, level);
+	for (unsigned n = 0; n < trials; n++)
+		hits += is_sample(1000);
+	assert_chance(hits, trials, sampler_probability(level, 1000));
+	assert_chance(hits, trials, 1 - (1 - math_one_minus_exp(1000 / 32768.0)) * 0.9);
+
+	sampler_raise(level);
+	assert_true(sampler_bytes_now() == 65536);
+	sampler_lower(level + 1);
+	sampler_lower(level);
+	assert_int_equal(sampler_level(), level); /* not into the row below */
+	sampler_restart_in_child();
+	assert_int_equal(sampler_level(), level); /* a child has what is in force */
+}
+
+static void settings_can_be_changed_seven_times_and_back_at_any_time(void **state)
+{
+	unsigned level = sampler_level();
+
+	(void)state;
+	for (uint64_t rate = 1; rate < SAMPLER_ROWS; rate++)
+		assert_true(sampler_change(rate, 1000));
+
+	assert_false(sampler_change(SAMPLER_ROWS, 1000));
+	assert_true(sampler_rate_now() == SAMPLER_ROWS - 1);
+	for (unsigned i = 0; i < 256; i++)
+		sampler_raise(sampler_level());
+	assert_int_equal(sampler_level(), SAMPLER_ROWS * SAMPLER_LEVELS - 1);
+	assert_true(sampler_change(50, 131072));
+	assert_int_equal(sampler_level(), level);
+	assert_false(sampler_is_exhaustive);
+}
+
 /* Put aside, once or twice, but for some bytes, and put back: as if nothing had been. */
 static void a_withheld_countdown_calls_for_a_slow_path_and_changes_no_chance(void **state)
 {
@@ -364,6 +411,9 @@ int main(void)
 			each_level_doubles_t_and_n_and_only_who_saw_the_last_one_raises_it,
 			defaults),
 		cmocka_unit_test_setup(chance_follows_the_level_from_the_next_allocation_on,
+				       defaults),
+		cmocka_unit_test_setup(other_settings_are_another_row_of_levels, defaults),
+		cmocka_unit_test_setup(settings_can_be_changed_seven_times_and_back_at_any_time,
 				       defaults),
 		cmocka_unit_test_setup(
 			a_withheld_countdown_calls_for_a_slow_path_and_changes_no_chance, defaults),

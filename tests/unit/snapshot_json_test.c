@@ -1,4 +1,4 @@
-/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c output/snapshot_json.c */
+/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c base/folder.c output/snapshot_json.c */
 #include "output/log_folder.h"
 #include "output/snapshot_json.h"
 
@@ -80,7 +80,7 @@ static void is_the_whole_profile_as_one_valid_document(void **state)
 	assert_memory_equal(contents, begin, strlen(begin));
 	assert_holds(contents,
 		     "\"dump\":{\"number\":2,\"time\":1771567369.750,\"elapsed_seconds\":359.500,"
-		     "\"final\":false},"
+		     "\"final\":false,\"baseline_time\":null},"
 		     "\"settings\":{\"sample_rate\":50,\"sample_bytes\":131072,\"min_size\":500},"
 		     "\"table\":{\"live_samples\":300,\"live_capacity\":200000,\"lost_samples\":0,"
 		     "\"thinned\":0,"
@@ -142,6 +142,31 @@ static void an_empty_profile_is_a_valid_document(void **state)
 
 	assert_holds(contents, "\"functions\":[],\"frames\":[],\"stacks\":[],\"contexts\":[],"
 			       "\"alarms\":[],\"types\":[],\"uncertain\":[],\"maps\":[]}\n");
+	free(contents);
+}
+
+static void after_a_baseline_every_figure_says_what_came_since(void **state)
+{
+	struct snapshot_site site = fixture_sites[0];
+	struct snapshot_stack stack = {.frame = 0,
+				       .live_bytes = {200, 2},
+				       .since_bytes = {100.5, 1},
+				       .since_count = {3, 0.25}};
+	char *contents;
+
+	(void)state;
+	site.figures.since_bytes = (struct estimate){5000, 70};
+	site.figures.since_count = (struct estimate){50, 0.5};
+	snapshot.sites = &site;
+	snapshot.stacks = &stack;
+	snapshot.site_count = snapshot.stack_count = 1;
+	snapshot.context_count = snapshot.alarm_count = 0;
+	snapshot.baseline_time = 1771567300.5;
+	contents = written();
+
+	assert_holds(contents, "\"final\":false,\"baseline_time\":1771567300.500}");
+	assert_holds(contents, ",\"since_bytes\":[5000.00,70.00],\"since_count\":[50.00,0.50],");
+	assert_holds(contents, ",\"since_bytes\":[100.50,1.00],\"since_count\":[3.00,0.25],");
 	free(contents);
 }
 
@@ -334,6 +359,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_FOLDER(is_the_whole_profile_as_one_valid_document),
 		IN_A_FOLDER(an_empty_profile_is_a_valid_document),
+		IN_A_FOLDER(after_a_baseline_every_figure_says_what_came_since),
 		IN_A_FOLDER(a_profile_far_larger_than_the_buffer_is_never_cut),
 		IN_A_FOLDER(the_file_has_the_mode_asked_for),
 		IN_A_FOLDER(links_are_replaced_not_followed),

@@ -82,6 +82,6 @@ def test_help_names_every_target_of_the_makefile():
 
 def test_install_and_uninstall_leave_nothing(tmp_path):
     assert make("install", "DESTDIR=%s" % tmp_path, "PREFIX=/usr/local").returncode == 0
-    assert (tmp_path / "usr/local/lib/trackleak.so").exists()
+    assert (tmp_path / "usr/local/lib/trackleak.so").exists() and (tmp_path / "usr/local/include/trackleak.h").exists()
     assert make("uninstall", "DESTDIR=%s" % tmp_path, "PREFIX=/usr/local").returncode == 0
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
