@@ -173,7 +173,7 @@ fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZ
 build/fuzz/%: tests/fuzz/%.c $(SOURCES) $(COMMAND_SOURCES) Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(UNIT_FLAGS) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS) \
+	$(Q)$(CLANG) $(UNIT_FLAGS) -D_GNU_SOURCE -DREGION_FIRST=0 -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS) \
 		$(if $(findstring cli/,$(call links,$<)),$(COMMAND_LIBS))
 
 lint: deps-lint $(VENV)/ready  ## the code's own rules: arrows, banned calls, settings table, format, compilers, analysers

@@ -23,7 +23,7 @@ LAYERS = [
 
 # The command, cli/. Of the agent it knows what needs nothing else.
 COMMAND_LAYERS = [
-    {"base": "fail keep show lookup process terminal"},
+    {"base": "fail keep region show lookup process terminal"},
     {"profile": "profile profile_read profile_merge profile_find session source rows tree"},
     {"view": "report_head report_session report_table report_tree report_json report_diff export export_stacks "
              "export_pprof export_html"},

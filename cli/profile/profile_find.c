@@ -3,6 +3,7 @@
 #include "../base/fail.h"
 #include "../base/keep.h"
 #include "../base/process.h"
+#include "../base/region.h"
 #include "profile_merge.h"
 #include "profile_read.h"
 
@@ -48,14 +49,14 @@ void profile_find_all(struct profile_list *list, const char *folder)
 
 		if (!profile_find_is_snapshot(entry->d_name))
 			continue;
-		path = keep_text("%s/%s", folder, entry->d_name);
+		path = region_text("%s/%s", folder, entry->d_name);
 		profile = profile_read(path, why);
 		if (profile == NULL) {
 			fail_softly("%s: %s", path, why);
 			continue;
 		}
-		list->profiles = keep_grow(list->profiles, list->count, &list->room,
-					   sizeof(struct profile *));
+		list->profiles = region_grow(list->profiles, list->count, &list->room,
+					     sizeof(struct profile *));
 		list->profiles[list->count++] = profile;
 	}
 	closedir(stream);
@@ -118,7 +119,7 @@ static bool profile_find_is_same_service(const struct profile *a, const struct p
 static struct profile *profile_find_service(const struct profile_list *list,
 					    const struct profile **worst)
 {
-	struct profile **parts = keep_alloc(list->count, sizeof(*parts));
+	struct profile **parts = region_alloc(list->count, sizeof(*parts));
 	size_t count = 0;
 
 	for (size_t i = 0; i < list->count; i++) {

@@ -1,6 +1,8 @@
-/* DESIGN: the JSON library makes a tree of it; getters take values out of the tree and note the
- * first thing that is wrong, so that a document is judged once, at its end. Strings are borrowed
- * from the tree, which stays.
+/* DESIGN: a tree of a whole document would take ten times its room, and most of the time. So the
+ * text is skimmed first: where does each of the document's own fields begin and end? The JSON
+ * library then makes trees of the small fields, and of one element at a time of the arrays. Getters
+ * take values out of the trees and note the first thing that is wrong, so that a document is judged
+ * once, at its end. What stays lies in the region in use.
  *
  * A field that is missing is 0, "" or NaN: an older agent did not know it. A field of a wrong kind,
  * or an index that leads nowhere, is an error.
@@ -8,6 +10,7 @@
 #include "profile_read.h"
 
 #include "../base/keep.h"
+#include "../base/region.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,14 +32,38 @@
 /* of a byte a second */
 #define READER_MIB_PER_HOUR (3600.0 / 1048576.0)
 
+/* A field of the document that is an array, from its `[` to its `]`. */
+struct reader_array {
+	const char *at, *end;
+	size_t count;
+};
+
+enum reader_arrays {
+	READER_FUNCTIONS,
+	READER_FRAMES,
+	READER_STACKS,
+	READER_CONTEXTS,
+	READER_MAPS,
+	READER_ARRAYS,
+};
+
+static const char *const reader_names[] = {"functions", "frames", "stacks", "contexts", "maps"};
+
 struct reader {
-	char *why; /* "": nothing is wrong so far */
+	char *why;    /* "": nothing is wrong so far */
+	json_t *root; /* the fields that are no arrays */
+	struct reader_array arrays[READER_ARRAYS];
 };
 
 static void reader_complain(struct reader *reader, const char *key, const char *wanted)
 {
 	if (reader->why[0] == '\0')
 		snprintf(reader->why, PROFILE_READ_WHY, "its `%s` is not %s", key, wanted);
+}
+
+static const char *reader_skip_blanks(const char *at)
+{
+	return at + strspn(at, " \t\r\n");
 }
 
 /* A number that may be below 0, or NaN for null. */
@@ -98,7 +125,7 @@ static const char *reader_string(struct reader *reader, const json_t *object, co
 		reader_complain(reader, key, "a string");
 		return "";
 	}
-	return json_string_value(value);
+	return region_copy(json_string_value(value));
 }
 
 static struct estimate reader_estimate(struct reader *reader, const json_t *object, const char *key)
@@ -197,9 +224,9 @@ static void reader_context(struct reader *reader, const json_t *object, struct p
 		return;
 	function->verdict = context.verdict;
 	function->sentence =
-		keep_text("for %s, %s:%.0f: %s", reader_string(reader, object, "via_function"),
-			  reader_string(reader, object, "via_file"),
-			  reader_number(reader, object, "via_line"), context.sentence);
+		region_text("for %s, %s:%.0f: %s", reader_string(reader, object, "via_function"),
+			    reader_string(reader, object, "via_file"),
+			    reader_number(reader, object, "via_line"), context.sentence);
 }
 
 static void reader_function(struct reader *reader, const json_t *object,
@@ -217,7 +244,7 @@ static void reader_function(struct reader *reader, const json_t *object,
 	function->figures = reader_figures(reader, object);
 	function->peak_live_bytes = reader_number(reader, object, "peak_live_bytes");
 	reader_verdict(reader, object, function);
-	function->lines = keep_alloc(function->line_count, sizeof(*function->lines));
+	function->lines = region_alloc(function->line_count, sizeof(*function->lines));
 	for (size_t i = 0; i < function->line_count; i++) {
 		const json_t *line = reader_element(reader, lines, i, "lines");
 
@@ -225,7 +252,7 @@ static void reader_function(struct reader *reader, const json_t *object,
 			reader_line(reader, json_object_get(line, "line"), "line");
 		function->lines[i].figures = reader_figures(reader, line);
 	}
-	function->types = keep_alloc(function->type_count, sizeof(*function->types));
+	function->types = region_alloc(function->type_count, sizeof(*function->types));
 	for (size_t i = 0; i < function->type_count; i++) {
 		const json_t *type = reader_element(reader, types, i, "types");
 
@@ -258,8 +285,8 @@ static void reader_frame(struct reader *reader, const json_t *array, struct prof
 		frame->file = profile->functions[frame->function].file;
 	} else if (json_is_string(json_array_get(array, 3)) &&
 		   json_is_string(json_array_get(array, 4))) {
-		frame->name = json_string_value(json_array_get(array, 3));
-		frame->file = json_string_value(json_array_get(array, 4));
+		frame->name = region_copy(json_string_value(json_array_get(array, 3)));
+		frame->file = region_copy(json_string_value(json_array_get(array, 4)));
 	} else {
 		reader_complain(reader, "frames", "an array of frames with names");
 	}
@@ -322,47 +349,189 @@ static void reader_head(struct reader *reader, const json_t *root, struct profil
 	profile->agent_cpu_s = reader_number(reader, memory, "agent_cpu_seconds");
 }
 
-static void reader_rows(struct reader *reader, const json_t *root, struct profile *profile)
+/* The next element of an array; NULL when there are no more. The caller gives it back. */
+static json_t *reader_next(struct reader *reader, enum reader_arrays which)
 {
-	const json_t *functions = reader_array(reader, root, "functions", &profile->function_count);
-	const json_t *frames = reader_array(reader, root, "frames", &profile->frame_count);
-	const json_t *stacks = reader_array(reader, root, "stacks", &profile->stack_count);
-	const json_t *maps = reader_array(reader, root, "maps", &profile->map_count);
-	size_t context_count;
-	const json_t *contexts = reader_array(reader, root, "contexts", &context_count);
-	uint32_t *depths;
+	struct reader_array *array = &reader->arrays[which];
+	json_error_t error;
+	json_t *element;
 
-	profile->functions = keep_alloc(profile->function_count, sizeof(*profile->functions));
-	for (size_t i = 0; i < profile->function_count; i++)
-		reader_function(reader, reader_element(reader, functions, i, "functions"),
-				&profile->functions[i]);
+	if (array->count == 0 || reader->why[0] != '\0')
+		return NULL;
+	array->count--;
+	array->at++; /* past [ or a comma */
+	element = json_loadb(array->at, (size_t)(array->end - array->at),
+			     JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &error);
+	if (element != NULL)
+		array->at += error.position;
+	array->at = reader_skip_blanks(array->at);
+	if (element == NULL || *array->at != (array->count > 0 ? ',' : ']')) {
+		reader_complain(reader, reader_names[which], "an array");
+		json_decref(element);
+		return NULL;
+	}
+	if (which != READER_FRAMES && !json_is_object(element))
+		reader_complain(reader, reader_names[which], "an array of objects");
+	return element;
+}
+
+static void reader_frames(struct reader *reader, struct profile *profile)
+{
+	uint32_t *depths;
+	json_t *element;
+
 	/* The root is there even when the document has no frames. */
-	profile->frames = keep_alloc(profile->frame_count, sizeof(*profile->frames));
+	profile->frame_count = reader->arrays[READER_FRAMES].count;
 	profile->frame_count = profile->frame_count > 0 ? profile->frame_count : 1;
+	profile->frames = region_alloc(profile->frame_count, sizeof(*profile->frames));
 	depths = keep_alloc(profile->frame_count, sizeof(*depths));
 	profile->frames[0] = (struct profile_frame){
 		.function = PROFILE_NO_FUNCTION, .name = "<unknown>", .file = ""};
-	for (size_t i = 1; i < profile->frame_count; i++) {
-		reader_frame(reader, json_array_get(frames, i), profile, i);
-		depths[i] = depths[profile->frames[i].parent] + 1;
-		if (depths[i] > PROFILE_READ_DEPTH)
-			reader_complain(reader, "frames", "of a depth that a stack can have");
+	for (size_t i = 0; (element = reader_next(reader, READER_FRAMES)) != NULL; i++) {
+		if (i > 0) {
+			reader_frame(reader, element, profile, i);
+			depths[i] = depths[profile->frames[i].parent] + 1;
+			if (depths[i] > PROFILE_READ_DEPTH)
+				reader_complain(reader, "frames",
+						"of a depth that a stack can have");
+		}
+		json_decref(element);
 	}
 	free(depths);
-	profile->stacks = keep_alloc(profile->stack_count, sizeof(*profile->stacks));
-	for (size_t i = 0; i < profile->stack_count; i++)
-		reader_stack(reader, reader_element(reader, stacks, i, "stacks"), profile,
-			     &profile->stacks[i]);
-	for (size_t i = 0; i < context_count; i++)
-		reader_context(reader, reader_element(reader, contexts, i, "contexts"), profile);
-	profile->maps = keep_alloc(profile->map_count, sizeof(*profile->maps));
-	for (size_t i = 0; i < profile->map_count; i++) {
-		const json_t *map = reader_element(reader, maps, i, "maps");
+}
 
-		profile->maps[i].owner = reader_string(reader, map, "owner");
-		profile->maps[i].bytes = reader_number(reader, map, "bytes");
-		profile->maps[i].count = reader_number(reader, map, "count");
+static void reader_rows(struct reader *reader, struct profile *profile)
+{
+	json_t *element;
+
+	for (size_t i = 0; i < READER_ARRAYS; i++) {
+		if (json_object_get(reader->root, reader_names[i]) != NULL)
+			reader_complain(reader, reader_names[i], "an array");
 	}
+	profile->function_count = reader->arrays[READER_FUNCTIONS].count;
+	profile->functions = region_alloc(profile->function_count, sizeof(*profile->functions));
+	for (size_t i = 0; (element = reader_next(reader, READER_FUNCTIONS)) != NULL; i++) {
+		reader_function(reader, element, &profile->functions[i]);
+		json_decref(element);
+	}
+	reader_frames(reader, profile);
+	profile->stack_count = reader->arrays[READER_STACKS].count;
+	profile->stacks = region_alloc(profile->stack_count, sizeof(*profile->stacks));
+	for (size_t i = 0; (element = reader_next(reader, READER_STACKS)) != NULL; i++) {
+		reader_stack(reader, element, profile, &profile->stacks[i]);
+		json_decref(element);
+	}
+	while ((element = reader_next(reader, READER_CONTEXTS)) != NULL) {
+		reader_context(reader, element, profile);
+		json_decref(element);
+	}
+	profile->map_count = reader->arrays[READER_MAPS].count;
+	profile->maps = region_alloc(profile->map_count, sizeof(*profile->maps));
+	for (size_t i = 0; (element = reader_next(reader, READER_MAPS)) != NULL; i++) {
+		profile->maps[i].owner = reader_string(reader, element, "owner");
+		profile->maps[i].bytes = reader_number(reader, element, "bytes");
+		profile->maps[i].count = reader_number(reader, element, "count");
+		json_decref(element);
+	}
+}
+
+static const char *reader_skip_string(const char *at)
+{
+	for (at++; *at != '\0' && *at != '"'; at++)
+		at += at[0] == '\\' && at[1] != '\0';
+	return at;
+}
+
+/* Past a value that is judged by its brackets only, or to the end of the text. `commas`: between
+ * the elements of an array. */
+static const char *reader_skip(const char *at, size_t *commas)
+{
+	size_t depth = 0;
+
+	*commas = 0;
+	for (; *at != '\0'; at++) {
+		switch (*at) {
+		case '"':
+			at = reader_skip_string(at);
+			if (*at == '\0')
+				return at;
+			break;
+		case '[':
+		case '{':
+			depth++;
+			break;
+		case ']':
+		case '}':
+			if (depth <= 1)
+				return at + depth;
+			depth--;
+			break;
+		case ',':
+			if (depth == 0)
+				return at;
+			*commas += depth == 1;
+			break;
+		}
+	}
+	return at;
+}
+
+/* Takes one field, from its name on; returns what stands behind it, or NULL and `*bad`. */
+static const char *reader_field(struct reader *reader, const char *at, const char *end,
+				const char **bad)
+{
+	json_error_t error;
+	json_t *key = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY,
+				 &error),
+	       *value = NULL;
+	const char *name = json_string_value(key), *from;
+	size_t commas, which = 0;
+
+	at += error.position;
+	from = reader_skip_blanks(at);
+	*bad = from;
+	if (name == NULL || *from != ':') {
+		json_decref(key);
+		return NULL;
+	}
+	from = reader_skip_blanks(from + 1);
+	at = reader_skip(from, &commas);
+	while (which < READER_ARRAYS && strcmp(reader_names[which], name) != 0)
+		which++;
+	*bad = at;
+	if (*at != '\0' && *from == '[' && which < READER_ARRAYS) {
+		reader->arrays[which] = (struct reader_array){
+			from, at, *reader_skip_blanks(from + 1) == ']' ? 0 : commas + 1};
+	} else {
+		value = json_loadb(from, (size_t)(at - from), JSON_DECODE_ANY, &error);
+		if (value == NULL && *at != '\0')
+			*bad = from + error.position;
+		at = value != NULL ? at : NULL;
+		json_object_set_new(reader->root, name, value);
+	}
+	json_decref(key);
+	return at;
+}
+
+/* The document's own fields; returns NULL, or where it is none. */
+static const char *reader_skim(struct reader *reader, const char *text, const char *end)
+{
+	const char *at = reader_skip_blanks(text), *bad;
+
+	reader->root = json_object();
+	do {
+		at = reader_skip_blanks(at + 1);
+		if (*at == '}')
+			break;
+		at = reader_field(reader, at, end, &bad);
+		if (at == NULL)
+			return bad;
+		at = reader_skip_blanks(at);
+	} while (*at == ',');
+	if (*at != '}')
+		return at;
+	at = reader_skip_blanks(at + 1);
+	return at == end ? NULL : at;
 }
 
 static bool profile_read_knows(const json_t *root, char why[PROFILE_READ_WHY])
@@ -389,8 +558,7 @@ struct profile *profile_parse(const char *text, size_t length, const char *path,
 {
 	struct reader reader = {.why = why};
 	struct profile *profile;
-	json_error_t error;
-	json_t *root;
+	const char *bad;
 
 	why[0] = '\0';
 	if (length == 0) {
@@ -401,23 +569,21 @@ struct profile *profile_parse(const char *text, size_t length, const char *path,
 		snprintf(why, PROFILE_READ_WHY, "not a snapshot of TrackLeak");
 		return NULL;
 	}
-	root = json_loadb(text, length, 0, &error);
-	if (root == NULL) {
-		if (json_error_code(&error) == json_error_premature_end_of_input)
-			snprintf(why, PROFILE_READ_WHY, "cut short after %zu bytes", length);
-		else
-			snprintf(why, PROFILE_READ_WHY,
-				 "not a snapshot of TrackLeak: no JSON at byte %d", error.position);
+	bad = reader_skim(&reader, text, text + length);
+	if (bad == text + length)
+		snprintf(why, PROFILE_READ_WHY, "cut short after %zu bytes", length);
+	else if (bad != NULL)
+		snprintf(why, PROFILE_READ_WHY, "not a snapshot of TrackLeak: no JSON at byte %td",
+			 bad - text);
+	if (bad != NULL || !profile_read_knows(reader.root, why)) {
+		json_decref(reader.root);
 		return NULL;
 	}
-	if (!profile_read_knows(root, why)) {
-		json_decref(root);
-		return NULL;
-	}
-	profile = keep_alloc(1, sizeof(*profile));
+	profile = region_alloc(1, sizeof(*profile));
 	profile->path = path;
-	reader_head(&reader, root, profile);
-	reader_rows(&reader, root, profile);
+	reader_head(&reader, reader.root, profile);
+	reader_rows(&reader, profile);
+	json_decref(reader.root);
 	if (why[0] != '\0')
 		return NULL;
 	return profile;
