@@ -37,7 +37,7 @@ AGENT_LIBS := -ldl -pthread
 # The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's text module.
 COMMAND_SOURCES  := $(wildcard cli/*.[ch] cli/*/*.[ch])
 COMMAND_SHARED   := src/base/text.c
-COMMAND_PACKAGES := jansson popt zlib
+COMMAND_PACKAGES := jansson ncursesw popt zlib
 COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct verb *const main_verbs[] = {&verb_run,  &verb_ps,    &verb_report,
+static const struct verb *const main_verbs[] = {&verb_run,  &verb_ps,    &verb_top,   &verb_report,
 						&verb_diff, &verb_watch, &verb_export};
 
 static int main_help(FILE *out)

@@ -10,8 +10,8 @@
 
 struct merge {
 	struct profile *into;
-	size_t function_room, frame_room, stack_room, map_room;
-	struct lookup functions, frames, stacks, maps;
+	size_t function_room, frame_room, stack_room, map_room, pool_room;
+	struct lookup functions, frames, stacks, maps, pools;
 };
 
 static void merge_lines(struct profile_function *into, const struct profile_function *from)
@@ -52,19 +52,13 @@ static void merge_types(struct profile_function *into, const struct profile_func
 	into->types = types;
 }
 
-/* What is unknown in one process does not hide what is known in another. */
-static double merge_sum(double a, double b)
-{
-	return isnan(a) ? b : isnan(b) ? a : a + b;
-}
-
 static void merge_function(struct profile_function *into, const struct profile_function *from)
 {
 	profile_add_figures(&into->figures, &from->figures);
 	into->peak_live_bytes += from->peak_live_bytes;
-	into->growth = merge_sum(into->growth, from->growth);
-	into->growth_low = merge_sum(into->growth_low, from->growth_low);
-	into->growth_high = merge_sum(into->growth_high, from->growth_high);
+	into->growth = profile_sum(into->growth, from->growth);
+	into->growth_low = profile_sum(into->growth_low, from->growth_low);
+	into->growth_high = profile_sum(into->growth_high, from->growth_high);
 	if (profile_verdict_rank(from->verdict) > profile_verdict_rank(into->verdict)) {
 		into->verdict = from->verdict;
 		into->sentence = from->sentence;
@@ -167,6 +161,30 @@ static void merge_maps(struct merge *merge, const struct profile *part)
 	}
 }
 
+static void merge_pools(struct merge *merge, const struct profile *part)
+{
+	struct profile *into = merge->into;
+
+	for (size_t i = 0; i < part->pool_count; i++) {
+		const struct profile_pool *pool = &part->pools[i];
+		size_t at = lookup_put(&merge->pools, pool->type, into->pool_count);
+
+		if (at == into->pool_count) {
+			into->pools = region_grow(into->pools, into->pool_count, &merge->pool_room,
+						  sizeof(*into->pools));
+			into->pools[into->pool_count++] = *pool;
+			continue;
+		}
+		into->pools[at].bytes += pool->bytes;
+		into->pools[at].count += pool->count;
+		if (profile_verdict_rank(pool->verdict) >
+		    profile_verdict_rank(into->pools[at].verdict)) {
+			into->pools[at].verdict = pool->verdict;
+			into->pools[at].sentence = pool->sentence;
+		}
+	}
+}
+
 static void merge_head(struct profile *into, const struct profile *part)
 {
 	into->processes += part->processes;
@@ -198,7 +216,9 @@ struct profile *profile_merge(struct profile *const *parts, size_t count)
 	into->functions = NULL;
 	into->stacks = NULL;
 	into->maps = NULL;
-	into->function_count = into->stack_count = into->map_count = 0;
+	into->pools = NULL;
+	into->function_count = into->stack_count = into->map_count = into->pool_count = 0;
+	into->parts = parts;
 	into->frames = region_grow(NULL, 0, &merge.frame_room, sizeof(*into->frames));
 	into->frames[0] = parts[0]->frames[0];
 	into->frame_count = 1;
@@ -210,6 +230,7 @@ struct profile *profile_merge(struct profile *const *parts, size_t count)
 			merge_head(into, parts[i]);
 		merge_stacks(&merge, parts[i], frames);
 		merge_maps(&merge, parts[i]);
+		merge_pools(&merge, parts[i]);
 	}
 	return into;
 }

@@ -44,10 +44,12 @@ enum reader_arrays {
 	READER_STACKS,
 	READER_CONTEXTS,
 	READER_MAPS,
+	READER_POOLS,
 	READER_ARRAYS,
 };
 
-static const char *const reader_names[] = {"functions", "frames", "stacks", "contexts", "maps"};
+static const char *const reader_names[] = {"functions", "frames", "stacks",
+					   "contexts",  "maps",   "uncertain"};
 
 struct reader {
 	char *why;    /* "": nothing is wrong so far */
@@ -400,6 +402,32 @@ static void reader_frames(struct reader *reader, struct profile *profile)
 	free(depths);
 }
 
+static void reader_tails(struct reader *reader, struct profile *profile)
+{
+	struct profile_function judged;
+	json_t *element;
+
+	profile->map_count = reader->arrays[READER_MAPS].count;
+	profile->maps = region_alloc(profile->map_count, sizeof(*profile->maps));
+	for (size_t i = 0; (element = reader_next(reader, READER_MAPS)) != NULL; i++) {
+		profile->maps[i].owner = reader_string(reader, element, "owner");
+		profile->maps[i].bytes = reader_number(reader, element, "bytes");
+		profile->maps[i].count = reader_number(reader, element, "count");
+		json_decref(element);
+	}
+	profile->pool_count = reader->arrays[READER_POOLS].count;
+	profile->pools = region_alloc(profile->pool_count, sizeof(*profile->pools));
+	for (size_t i = 0; (element = reader_next(reader, READER_POOLS)) != NULL; i++) {
+		profile->pools[i].type = reader_string(reader, element, "type");
+		profile->pools[i].bytes = reader_number(reader, element, "bytes");
+		profile->pools[i].count = reader_number(reader, element, "count");
+		reader_verdict(reader, element, &judged);
+		profile->pools[i].verdict = judged.verdict;
+		profile->pools[i].sentence = judged.sentence;
+		json_decref(element);
+	}
+}
+
 static void reader_rows(struct reader *reader, struct profile *profile)
 {
 	json_t *element;
@@ -425,14 +453,7 @@ static void reader_rows(struct reader *reader, struct profile *profile)
 		reader_context(reader, element, profile);
 		json_decref(element);
 	}
-	profile->map_count = reader->arrays[READER_MAPS].count;
-	profile->maps = region_alloc(profile->map_count, sizeof(*profile->maps));
-	for (size_t i = 0; (element = reader_next(reader, READER_MAPS)) != NULL; i++) {
-		profile->maps[i].owner = reader_string(reader, element, "owner");
-		profile->maps[i].bytes = reader_number(reader, element, "bytes");
-		profile->maps[i].count = reader_number(reader, element, "count");
-		json_decref(element);
-	}
+	reader_tails(reader, profile);
 }
 
 static const char *reader_skip_string(const char *at)

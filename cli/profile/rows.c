@@ -103,11 +103,6 @@ static struct row *rows_of_place(struct rows_maker *maker, const char *name, con
 	return row;
 }
 
-static double rows_sum(double sum, double value)
-{
-	return isnan(value) ? sum : isnan(sum) ? value : sum + value;
-}
-
 static void rows_judge(struct row *row, const struct profile_function *function)
 {
 	if (row->function == NULL ||
@@ -138,9 +133,9 @@ static void rows_add_function(struct rows_maker *maker, const struct profile_fun
 			    function->line);
 	profile_add_figures(&row->figures, &function->figures);
 	row->peak_live_bytes += function->peak_live_bytes;
-	row->growth = rows_sum(row->growth, function->growth);
-	row->growth_low = rows_sum(row->growth_low, function->growth_low);
-	row->growth_high = rows_sum(row->growth_high, function->growth_high);
+	row->growth = profile_sum(row->growth, function->growth);
+	row->growth_low = profile_sum(row->growth_low, function->growth_low);
+	row->growth_high = profile_sum(row->growth_high, function->growth_high);
 	rows_judge(row, function);
 }
 

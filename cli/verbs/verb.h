@@ -11,7 +11,8 @@ struct verb {
 	int (*run)(const struct verb *verb, int argc, const char **argv);
 };
 
-extern const struct verb verb_run, verb_ps, verb_report, verb_diff, verb_watch, verb_export;
+extern const struct verb verb_run, verb_ps, verb_report, verb_diff, verb_watch, verb_export,
+	verb_top;
 
 /* Reads the options; returns the other words, NULL at the end. `most`: how many there may be.
  * --help prints the help and ends the command. A bad option fails with one line. */

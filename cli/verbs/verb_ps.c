@@ -39,19 +39,6 @@ static void verb_ps_find(struct profile_list *list)
 		closedir(stream);
 }
 
-static double verb_ps_growth(const struct profile *profile)
-{
-	double sum = NAN;
-
-	for (size_t i = 0; i < profile->function_count; i++) {
-		double growth = profile->functions[i].growth;
-
-		if (!isnan(growth))
-			sum = isnan(sum) ? growth : sum + growth;
-	}
-	return sum;
-}
-
 static void verb_ps_row(FILE *out, const struct profile *profile)
 {
 	char time[SHOW_WORD], rss[SHOW_WORD], live[SHOW_WORD], growth[SHOW_WORD] = "-";
@@ -59,8 +46,8 @@ static void verb_ps_row(FILE *out, const struct profile *profile)
 	const char *verdict = profile_worst(profile, &whose);
 	char *command = show_plain_text(process_command((pid_t)profile->pid));
 
-	if (!isnan(verb_ps_growth(profile)))
-		snprintf(growth, sizeof(growth), "%+.1f MB/h", verb_ps_growth(profile));
+	if (!isnan(profile_growth(profile)))
+		snprintf(growth, sizeof(growth), "%+.1f MB/h", profile_growth(profile));
 	fprintf(out, "%8.0f  %-24s %11s %11s %14s  %-8s  %.*s", profile->pid,
 		show_time(time, profile->start), show_size(rss, process_rss((pid_t)profile->pid)),
 		show_size(live, profile->live_bytes.value), growth, verdict, VERB_PS_COMMAND,

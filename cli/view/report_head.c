@@ -33,6 +33,8 @@ void report_head(FILE *out, const struct profile *profile, const struct profile 
 		fprintf(out, ", pid %.0f", profile->pid);
 	else
 		fprintf(out, ", %zu processes", profile->processes);
+	if (profile->ended > 0)
+		fprintf(out, " (%zu more have ended)", profile->ended);
 	if (profile->python_version[0] != '\0')
 		fprintf(out, ", Python %.*s", (int)strcspn(profile->python_version, " \t\n\033"),
 			profile->python_version);
