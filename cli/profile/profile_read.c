@@ -1,20 +1,18 @@
-/* DESIGN: a tree of a whole document would take ten times its room, and most of the time. So the
- * text is skimmed first: where does each of the document's own fields begin and end? The JSON
- * library then makes trees of the small fields, and of one element at a time of the arrays. Getters
- * take values out of the trees and note the first thing that is wrong, so that a document is judged
- * once, at its end. What stays lies in the region in use.
+/* DESIGN: getters take values out of the document and note the first thing that is wrong, so that it
+ * is judged once, at its end.
  *
  * A field that is missing is 0, "" or NaN: an older agent did not know it. A field of a wrong kind,
  * or an index that leads nowhere, is an error.
  */
 #include "profile_read.h"
 
+#include "../../src/base/types.h"
 #include "../base/keep.h"
 #include "../base/region.h"
+#include "reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,172 +28,47 @@
 #define PROFILE_READ_DEPTH 4096
 
 /* of a byte a second */
-#define READER_MIB_PER_HOUR (3600.0 / 1048576.0)
+#define PROFILE_READ_MIB_PER_HOUR (3600.0 / 1048576.0)
 
-/* A field of the document that is an array, from its `[` to its `]`. */
-struct reader_array {
-	const char *at, *end;
-	size_t count;
-};
-
-enum reader_arrays {
+/* The arrays that may be large, in the order of `profile_read_arrays`. */
+enum {
 	READER_FUNCTIONS,
 	READER_FRAMES,
 	READER_STACKS,
 	READER_CONTEXTS,
 	READER_MAPS,
 	READER_POOLS,
-	READER_ARRAYS,
 };
 
-static const char *const reader_names[] = {"functions", "frames", "stacks",
-					   "contexts",  "maps",   "uncertain"};
+static const char *const profile_read_arrays[READER_ARRAYS] = {"functions", "frames", "stacks",
+							       "contexts",  "maps",   "uncertain"};
 
-struct reader {
-	char *why;    /* "": nothing is wrong so far */
-	json_t *root; /* the fields that are no arrays */
-	struct reader_array arrays[READER_ARRAYS];
-};
-
-static void reader_complain(struct reader *reader, const char *key, const char *wanted)
+static struct figures profile_read_figures(struct reader *reader, const json_t *object)
 {
-	if (reader->why[0] == '\0')
-		snprintf(reader->why, PROFILE_READ_WHY, "its `%s` is not %s", key, wanted);
-}
-
-static const char *reader_skip_blanks(const char *at)
-{
-	return at + strspn(at, " \t\r\n");
-}
-
-/* A number that may be below 0, or NaN for null. */
-static double reader_value(struct reader *reader, const json_t *value, const char *key)
-{
-	if (value == NULL)
-		return 0;
-	if (json_is_null(value))
-		return NAN;
-	if (!json_is_number(value)) {
-		reader_complain(reader, key, "a number");
-		return 0;
-	}
-	return json_number_value(value);
-}
-
-static double reader_number(struct reader *reader, const json_t *object, const char *key)
-{
-	double number = reader_value(reader, json_object_get(object, key), key);
-
-	if (number < 0)
-		reader_complain(reader, key, "a number from 0 up");
-	return number;
-}
-
-static double reader_number_or_nan(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	return value == NULL ? NAN : reader_value(reader, value, key);
-}
-
-static uint32_t reader_line(struct reader *reader, const json_t *value, const char *key)
-{
-	double number = reader_value(reader, value, key);
-
-	if (number >= 0 && number <= UINT32_MAX)
-		return (uint32_t)number;
-	reader_complain(reader, key, "a line number");
-	return 0;
-}
-
-static bool reader_flag(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	if (value != NULL && !json_is_boolean(value))
-		reader_complain(reader, key, "true or false");
-	return json_is_true(value);
-}
-
-static const char *reader_string(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	if (value == NULL || json_is_null(value))
-		return "";
-	if (!json_is_string(value)) {
-		reader_complain(reader, key, "a string");
-		return "";
-	}
-	return region_copy(json_string_value(value));
-}
-
-static struct estimate reader_estimate(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *pair = json_object_get(object, key);
-	struct estimate estimate;
-
-	if (pair == NULL)
-		return (struct estimate){0, 0};
-	if (!json_is_array(pair) || json_array_size(pair) != 2) {
-		reader_complain(reader, key, "[value, standard error]");
-		return (struct estimate){0, 0};
-	}
-	estimate.value = reader_value(reader, json_array_get(pair, 0), key);
-	estimate.se = reader_value(reader, json_array_get(pair, 1), key);
-	/* A standard error that cannot be said is none that could be summed. */
-	if (isnan(estimate.se))
-		estimate.se = 0;
-	if (!(estimate.value >= 0) || estimate.se < 0) {
-		reader_complain(reader, key, "an estimate from 0 up");
-		return (struct estimate){0, 0};
-	}
-	return estimate;
-}
-
-/* The array of that name, NULL and 0 when there is none. */
-static const json_t *reader_array(struct reader *reader, const json_t *object, const char *key,
-				  size_t *count)
-{
-	const json_t *array = json_object_get(object, key);
-
-	if (array != NULL && !json_is_array(array))
-		reader_complain(reader, key, "an array");
-	*count = json_array_size(array);
-	return array;
-}
-
-static const json_t *reader_element(struct reader *reader, const json_t *array, size_t index,
-				    const char *key)
-{
-	const json_t *element = json_array_get(array, index);
-
-	if (!json_is_object(element))
-		reader_complain(reader, key, "an array of objects");
-	return element;
-}
-
-static struct figures reader_figures(struct reader *reader, const json_t *object)
-{
-	return (struct figures){
-		.counted = reader_number(reader, object, "counted"),
-		.counted_bytes = reader_number(reader, object, "counted_bytes"),
+	static const struct reader_place places[] = {
+		{"counted", offsetof(struct figures, counted)},
+		{"counted_bytes", offsetof(struct figures, counted_bytes)},
+		{"largest", offsetof(struct figures, largest)},
+		{"sample_count", offsetof(struct figures, sample_count)},
+		{"sample_bytes", offsetof(struct figures, sample_bytes)},
+		{"freed_samples", offsetof(struct figures, freed_samples)},
+		{"freed_sample_bytes", offsetof(struct figures, freed_sample_bytes)},
+	};
+	struct figures figures = {
 		.count = reader_estimate(reader, object, "count"),
 		.total_bytes = reader_estimate(reader, object, "total_bytes"),
-		.largest = reader_number(reader, object, "largest"),
-		.sample_count = reader_number(reader, object, "sample_count"),
-		.sample_bytes = reader_number(reader, object, "sample_bytes"),
-		.freed_samples = reader_number(reader, object, "freed_samples"),
-		.freed_sample_bytes = reader_number(reader, object, "freed_sample_bytes"),
 		.retention = reader_number_or_nan(reader, object, "retention"),
 		.live_bytes = reader_estimate(reader, object, "live_bytes"),
 		.live_count = reader_estimate(reader, object, "live_count"),
 	};
+
+	reader_numbers(reader, object, places, TL_COUNT_OF(places), &figures);
+	return figures;
 }
 
 /* A document without it comes from an agent that did not judge. */
-static void reader_verdict(struct reader *reader, const json_t *object,
-			   struct profile_function *function)
+static void profile_read_verdict(struct reader *reader, const json_t *object,
+				 struct profile_function *function)
 {
 	const json_t *verdict = json_object_get(object, "verdict");
 
@@ -203,15 +76,18 @@ static void reader_verdict(struct reader *reader, const json_t *object,
 		reader_complain(reader, "verdict", "an object");
 	function->verdict = reader_string(reader, verdict, "word");
 	function->sentence = reader_string(reader, verdict, "sentence");
-	function->growth =
-		reader_number_or_nan(reader, verdict, "bytes_per_second") * READER_MIB_PER_HOUR;
-	function->growth_low = reader_number_or_nan(reader, verdict, "low") * READER_MIB_PER_HOUR;
-	function->growth_high = reader_number_or_nan(reader, verdict, "high") * READER_MIB_PER_HOUR;
+	function->growth = reader_number_or_nan(reader, verdict, "bytes_per_second") *
+			   PROFILE_READ_MIB_PER_HOUR;
+	function->growth_low =
+		reader_number_or_nan(reader, verdict, "low") * PROFILE_READ_MIB_PER_HOUR;
+	function->growth_high =
+		reader_number_or_nan(reader, verdict, "high") * PROFILE_READ_MIB_PER_HOUR;
 }
 
 /* A library function may be harmless in sum and leak for one of its callers: it is as bad as the
  * worst of them. */
-static void reader_context(struct reader *reader, const json_t *object, struct profile *profile)
+static void profile_read_context(struct reader *reader, const json_t *object,
+				 struct profile *profile)
 {
 	double index = reader_number(reader, object, "function");
 	struct profile_function context, *function;
@@ -221,7 +97,7 @@ static void reader_context(struct reader *reader, const json_t *object, struct p
 		return;
 	}
 	function = &profile->functions[(size_t)index];
-	reader_verdict(reader, object, &context);
+	profile_read_verdict(reader, object, &context);
 	if (profile_verdict_rank(context.verdict) <= profile_verdict_rank(function->verdict))
 		return;
 	function->verdict = context.verdict;
@@ -231,8 +107,8 @@ static void reader_context(struct reader *reader, const json_t *object, struct p
 			    reader_number(reader, object, "via_line"), context.sentence);
 }
 
-static void reader_function(struct reader *reader, const json_t *object,
-			    struct profile_function *function)
+static void profile_read_function(struct reader *reader, const json_t *object,
+				  struct profile_function *function)
 {
 	const json_t *lines = reader_array(reader, object, "lines", &function->line_count);
 	const json_t *types = reader_array(reader, object, "types", &function->type_count);
@@ -243,16 +119,16 @@ static void reader_function(struct reader *reader, const json_t *object,
 	function->first_line =
 		reader_line(reader, json_object_get(object, "first_line"), "first_line");
 	function->line = reader_line(reader, json_object_get(object, "line"), "line");
-	function->figures = reader_figures(reader, object);
+	function->figures = profile_read_figures(reader, object);
 	function->peak_live_bytes = reader_number(reader, object, "peak_live_bytes");
-	reader_verdict(reader, object, function);
+	profile_read_verdict(reader, object, function);
 	function->lines = region_alloc(function->line_count, sizeof(*function->lines));
 	for (size_t i = 0; i < function->line_count; i++) {
 		const json_t *line = reader_element(reader, lines, i, "lines");
 
 		function->lines[i].line =
 			reader_line(reader, json_object_get(line, "line"), "line");
-		function->lines[i].figures = reader_figures(reader, line);
+		function->lines[i].figures = profile_read_figures(reader, line);
 	}
 	function->types = region_alloc(function->type_count, sizeof(*function->types));
 	for (size_t i = 0; i < function->type_count; i++) {
@@ -264,8 +140,8 @@ static void reader_function(struct reader *reader, const json_t *object,
 }
 
 /* [parent, function, line], or [parent, -1, line, "name", "file"] */
-static void reader_frame(struct reader *reader, const json_t *array, struct profile *profile,
-			 size_t index)
+static void profile_read_frame(struct reader *reader, const json_t *array, struct profile *profile,
+			       size_t index)
 {
 	struct profile_frame *frame = &profile->frames[index];
 	double parent = reader_value(reader, json_array_get(array, 0), "frames");
@@ -294,8 +170,8 @@ static void reader_frame(struct reader *reader, const json_t *array, struct prof
 	}
 }
 
-static void reader_stack(struct reader *reader, const json_t *object, const struct profile *profile,
-			 struct profile_stack *stack)
+static void profile_read_stack(struct reader *reader, const json_t *object,
+			       const struct profile *profile, struct profile_stack *stack)
 {
 	double frame = reader_number(reader, object, "frame");
 
@@ -311,73 +187,80 @@ static void reader_stack(struct reader *reader, const json_t *object, const stru
 	stack->youngest_s = reader_number(reader, object, "youngest_seconds");
 }
 
-static void reader_head(struct reader *reader, const json_t *root, struct profile *profile)
+static const struct reader_place profile_read_process_places[] = {
+	{"pid", offsetof(struct profile, pid)},
+	{"start", offsetof(struct profile, start)},
+};
+static const struct reader_place profile_read_dump_places[] = {
+	{"number", offsetof(struct profile, dump)},
+	{"time", offsetof(struct profile, time)},
+	{"elapsed_seconds", offsetof(struct profile, elapsed_s)},
+};
+static const struct reader_place profile_read_settings_places[] = {
+	{"sample_rate", offsetof(struct profile, sample_rate)},
+	{"sample_bytes", offsetof(struct profile, sample_bytes)},
+	{"min_size", offsetof(struct profile, min_size)},
+};
+static const struct reader_place profile_read_table_places[] = {
+	{"live_samples", offsetof(struct profile, live_samples)},
+	{"live_capacity", offsetof(struct profile, live_capacity)},
+	{"lost_samples", offsetof(struct profile, lost_samples)},
+	{"thinned", offsetof(struct profile, thinned)},
+	{"other_functions", offsetof(struct profile, other_functions)},
+};
+static const struct reader_place profile_read_memory_places[] = {
+	{"rss_bytes", offsetof(struct profile, rss_bytes)},
+	{"peak_rss_bytes", offsetof(struct profile, peak_rss_bytes)},
+	{"peak_live_bytes", offsetof(struct profile, peak_live_bytes)},
+	{"peak_live_time", offsetof(struct profile, peak_live_time)},
+	{"agent_bytes", offsetof(struct profile, agent_bytes)},
+	{"agent_cpu_seconds", offsetof(struct profile, agent_cpu_s)},
+};
+static const struct {
+	const char *name;
+	const struct reader_place *places;
+	size_t count;
+} profile_read_sections[] = {
+	{"process", profile_read_process_places, TL_COUNT_OF(profile_read_process_places)},
+	{"dump", profile_read_dump_places, TL_COUNT_OF(profile_read_dump_places)},
+	{"settings", profile_read_settings_places, TL_COUNT_OF(profile_read_settings_places)},
+	{"table", profile_read_table_places, TL_COUNT_OF(profile_read_table_places)},
+	{"memory", profile_read_memory_places, TL_COUNT_OF(profile_read_memory_places)},
+};
+
+static void profile_read_head(struct reader *reader, struct profile *profile)
 {
-	const json_t *process = json_object_get(root, "process"),
-		     *dump = json_object_get(root, "dump"),
-		     *settings = json_object_get(root, "settings"),
-		     *table = json_object_get(root, "table"),
-		     *memory = json_object_get(root, "memory");
+	const json_t *process = json_object_get(reader->root, "process"),
+		     *dump = json_object_get(reader->root, "dump"),
+		     *memory = json_object_get(reader->root, "memory");
 
 	if (!json_is_object(process) || !json_is_object(dump) || !json_is_object(memory))
 		reader_complain(reader, "process, dump, memory", "there");
+	for (size_t i = 0; i < TL_COUNT_OF(profile_read_sections); i++)
+		reader_numbers(reader, json_object_get(reader->root, profile_read_sections[i].name),
+			       profile_read_sections[i].places, profile_read_sections[i].count,
+			       profile);
 	profile->processes = 1;
-	profile->pid = reader_number(reader, process, "pid");
 	profile->is_forked = reader_flag(reader, process, "forked");
-	profile->start = reader_number(reader, process, "start");
 	profile->hostname = reader_string(reader, process, "hostname");
 	profile->job_name = reader_string(reader, process, "job_name");
 	profile->program = reader_string(reader, process, "program");
 	profile->python_version = reader_string(reader, process, "python_version");
-	profile->dump = reader_number(reader, dump, "number");
-	profile->time = reader_number(reader, dump, "time");
-	profile->elapsed_s = reader_number(reader, dump, "elapsed_seconds");
 	profile->is_final = reader_flag(reader, dump, "final");
-	profile->sample_rate = reader_number(reader, settings, "sample_rate");
-	profile->sample_bytes = reader_number(reader, settings, "sample_bytes");
-	profile->min_size = reader_number(reader, settings, "min_size");
-	profile->live_samples = reader_number(reader, table, "live_samples");
-	profile->live_capacity = reader_number(reader, table, "live_capacity");
-	profile->lost_samples = reader_number(reader, table, "lost_samples");
-	profile->thinned = reader_number(reader, table, "thinned");
-	profile->other_functions = reader_number(reader, table, "other_functions");
-	profile->rss_bytes = reader_number(reader, memory, "rss_bytes");
-	profile->peak_rss_bytes = reader_number(reader, memory, "peak_rss_bytes");
 	profile->live_bytes = reader_estimate(reader, memory, "live_bytes");
 	profile->live_count = reader_estimate(reader, memory, "live_count");
-	profile->peak_live_bytes = reader_number(reader, memory, "peak_live_bytes");
-	profile->peak_live_time = reader_number(reader, memory, "peak_live_time");
-	profile->agent_bytes = reader_number(reader, memory, "agent_bytes");
-	profile->agent_cpu_s = reader_number(reader, memory, "agent_cpu_seconds");
 }
 
-/* The next element of an array; NULL when there are no more. The caller gives it back. */
-static json_t *reader_next(struct reader *reader, enum reader_arrays which)
+static json_t *profile_read_object(struct reader *reader, size_t which)
 {
-	struct reader_array *array = &reader->arrays[which];
-	json_error_t error;
-	json_t *element;
+	json_t *element = reader_next(reader, which);
 
-	if (array->count == 0 || reader->why[0] != '\0')
-		return NULL;
-	array->count--;
-	array->at++; /* past [ or a comma */
-	element = json_loadb(array->at, (size_t)(array->end - array->at),
-			     JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &error);
-	if (element != NULL)
-		array->at += error.position;
-	array->at = reader_skip_blanks(array->at);
-	if (element == NULL || *array->at != (array->count > 0 ? ',' : ']')) {
-		reader_complain(reader, reader_names[which], "an array");
-		json_decref(element);
-		return NULL;
-	}
-	if (which != READER_FRAMES && !json_is_object(element))
-		reader_complain(reader, reader_names[which], "an array of objects");
+	if (element != NULL && !json_is_object(element))
+		reader_complain(reader, profile_read_arrays[which], "an array of objects");
 	return element;
 }
 
-static void reader_frames(struct reader *reader, struct profile *profile)
+static void profile_read_frames(struct reader *reader, struct profile *profile)
 {
 	uint32_t *depths;
 	json_t *element;
@@ -391,7 +274,7 @@ static void reader_frames(struct reader *reader, struct profile *profile)
 		.function = PROFILE_NO_FUNCTION, .name = "<unknown>", .file = ""};
 	for (size_t i = 0; (element = reader_next(reader, READER_FRAMES)) != NULL; i++) {
 		if (i > 0) {
-			reader_frame(reader, element, profile, i);
+			profile_read_frame(reader, element, profile, i);
 			depths[i] = depths[profile->frames[i].parent] + 1;
 			if (depths[i] > PROFILE_READ_DEPTH)
 				reader_complain(reader, "frames",
@@ -402,14 +285,14 @@ static void reader_frames(struct reader *reader, struct profile *profile)
 	free(depths);
 }
 
-static void reader_tails(struct reader *reader, struct profile *profile)
+static void profile_read_tails(struct reader *reader, struct profile *profile)
 {
 	struct profile_function judged;
 	json_t *element;
 
 	profile->map_count = reader->arrays[READER_MAPS].count;
 	profile->maps = region_alloc(profile->map_count, sizeof(*profile->maps));
-	for (size_t i = 0; (element = reader_next(reader, READER_MAPS)) != NULL; i++) {
+	for (size_t i = 0; (element = profile_read_object(reader, READER_MAPS)) != NULL; i++) {
 		profile->maps[i].owner = reader_string(reader, element, "owner");
 		profile->maps[i].bytes = reader_number(reader, element, "bytes");
 		profile->maps[i].count = reader_number(reader, element, "count");
@@ -417,142 +300,43 @@ static void reader_tails(struct reader *reader, struct profile *profile)
 	}
 	profile->pool_count = reader->arrays[READER_POOLS].count;
 	profile->pools = region_alloc(profile->pool_count, sizeof(*profile->pools));
-	for (size_t i = 0; (element = reader_next(reader, READER_POOLS)) != NULL; i++) {
+	for (size_t i = 0; (element = profile_read_object(reader, READER_POOLS)) != NULL; i++) {
 		profile->pools[i].type = reader_string(reader, element, "type");
 		profile->pools[i].bytes = reader_number(reader, element, "bytes");
 		profile->pools[i].count = reader_number(reader, element, "count");
-		reader_verdict(reader, element, &judged);
+		profile_read_verdict(reader, element, &judged);
 		profile->pools[i].verdict = judged.verdict;
 		profile->pools[i].sentence = judged.sentence;
 		json_decref(element);
 	}
 }
 
-static void reader_rows(struct reader *reader, struct profile *profile)
+static void profile_read_rows(struct reader *reader, struct profile *profile)
 {
 	json_t *element;
 
 	for (size_t i = 0; i < READER_ARRAYS; i++) {
-		if (json_object_get(reader->root, reader_names[i]) != NULL)
-			reader_complain(reader, reader_names[i], "an array");
+		if (json_object_get(reader->root, profile_read_arrays[i]) != NULL)
+			reader_complain(reader, profile_read_arrays[i], "an array");
 	}
 	profile->function_count = reader->arrays[READER_FUNCTIONS].count;
 	profile->functions = region_alloc(profile->function_count, sizeof(*profile->functions));
-	for (size_t i = 0; (element = reader_next(reader, READER_FUNCTIONS)) != NULL; i++) {
-		reader_function(reader, element, &profile->functions[i]);
+	for (size_t i = 0; (element = profile_read_object(reader, READER_FUNCTIONS)) != NULL; i++) {
+		profile_read_function(reader, element, &profile->functions[i]);
 		json_decref(element);
 	}
-	reader_frames(reader, profile);
+	profile_read_frames(reader, profile);
 	profile->stack_count = reader->arrays[READER_STACKS].count;
 	profile->stacks = region_alloc(profile->stack_count, sizeof(*profile->stacks));
-	for (size_t i = 0; (element = reader_next(reader, READER_STACKS)) != NULL; i++) {
-		reader_stack(reader, element, profile, &profile->stacks[i]);
+	for (size_t i = 0; (element = profile_read_object(reader, READER_STACKS)) != NULL; i++) {
+		profile_read_stack(reader, element, profile, &profile->stacks[i]);
 		json_decref(element);
 	}
-	while ((element = reader_next(reader, READER_CONTEXTS)) != NULL) {
-		reader_context(reader, element, profile);
+	while ((element = profile_read_object(reader, READER_CONTEXTS)) != NULL) {
+		profile_read_context(reader, element, profile);
 		json_decref(element);
 	}
-	reader_tails(reader, profile);
-}
-
-static const char *reader_skip_string(const char *at)
-{
-	for (at++; *at != '\0' && *at != '"'; at++)
-		at += at[0] == '\\' && at[1] != '\0';
-	return at;
-}
-
-/* Past a value that is judged by its brackets only, or to the end of the text. `commas`: between
- * the elements of an array. */
-static const char *reader_skip(const char *at, size_t *commas)
-{
-	size_t depth = 0;
-
-	*commas = 0;
-	for (; *at != '\0'; at++) {
-		switch (*at) {
-		case '"':
-			at = reader_skip_string(at);
-			if (*at == '\0')
-				return at;
-			break;
-		case '[':
-		case '{':
-			depth++;
-			break;
-		case ']':
-		case '}':
-			if (depth <= 1)
-				return at + depth;
-			depth--;
-			break;
-		case ',':
-			if (depth == 0)
-				return at;
-			*commas += depth == 1;
-			break;
-		}
-	}
-	return at;
-}
-
-/* Takes one field, from its name on; returns what stands behind it, or NULL and `*bad`. */
-static const char *reader_field(struct reader *reader, const char *at, const char *end,
-				const char **bad)
-{
-	json_error_t error;
-	json_t *key = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY,
-				 &error),
-	       *value = NULL;
-	const char *name = json_string_value(key), *from;
-	size_t commas, which = 0;
-
-	at += error.position;
-	from = reader_skip_blanks(at);
-	*bad = from;
-	if (name == NULL || *from != ':') {
-		json_decref(key);
-		return NULL;
-	}
-	from = reader_skip_blanks(from + 1);
-	at = reader_skip(from, &commas);
-	while (which < READER_ARRAYS && strcmp(reader_names[which], name) != 0)
-		which++;
-	*bad = at;
-	if (*at != '\0' && *from == '[' && which < READER_ARRAYS) {
-		reader->arrays[which] = (struct reader_array){
-			from, at, *reader_skip_blanks(from + 1) == ']' ? 0 : commas + 1};
-	} else {
-		value = json_loadb(from, (size_t)(at - from), JSON_DECODE_ANY, &error);
-		if (value == NULL && *at != '\0')
-			*bad = from + error.position;
-		at = value != NULL ? at : NULL;
-		json_object_set_new(reader->root, name, value);
-	}
-	json_decref(key);
-	return at;
-}
-
-/* The document's own fields; returns NULL, or where it is none. */
-static const char *reader_skim(struct reader *reader, const char *text, const char *end)
-{
-	const char *at = reader_skip_blanks(text), *bad;
-
-	reader->root = json_object();
-	do {
-		at = reader_skip_blanks(at + 1);
-		if (*at == '}')
-			break;
-		at = reader_field(reader, at, end, &bad);
-		if (at == NULL)
-			return bad;
-		at = reader_skip_blanks(at);
-	} while (*at == ',');
-	if (*at != '}')
-		return at;
-	at = reader_skip_blanks(at + 1);
-	return at == end ? NULL : at;
+	profile_read_tails(reader, profile);
 }
 
 static bool profile_read_knows(const json_t *root, char why[PROFILE_READ_WHY])
@@ -577,7 +361,7 @@ static bool profile_read_knows(const json_t *root, char why[PROFILE_READ_WHY])
 struct profile *profile_parse(const char *text, size_t length, const char *path,
 			      char why[PROFILE_READ_WHY])
 {
-	struct reader reader = {.why = why};
+	struct reader reader = {.why = why, .names = profile_read_arrays};
 	struct profile *profile;
 	const char *bad;
 
@@ -602,8 +386,8 @@ struct profile *profile_parse(const char *text, size_t length, const char *path,
 	}
 	profile = region_alloc(1, sizeof(*profile));
 	profile->path = path;
-	reader_head(&reader, reader.root, profile);
-	reader_rows(&reader, profile);
+	profile_read_head(&reader, profile);
+	profile_read_rows(&reader, profile);
 	json_decref(reader.root);
 	if (why[0] != '\0')
 		return NULL;

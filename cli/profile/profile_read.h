@@ -8,7 +8,7 @@
 
 #include "profile.h"
 
-#define PROFILE_READ_WHY 256
+#define PROFILE_READ_WHY 256 /* READER_WHY */
 
 struct profile *profile_read(const char *path, char why[PROFILE_READ_WHY]);
 /* The same from text with a NUL behind it; `path` is the name it goes by. */

@@ -171,6 +171,7 @@ static void verb_run_report(const struct verb_run *run, const struct profile *pr
 	struct rows rows = rows_of(profile, &choice);
 
 	report_table(stderr, profile, &rows, &choice, &table);
+	report_pools(stderr, profile);
 	fputs("\nThe stacks that hold most:\n", stderr);
 	choice.by = ROWS_STACK;
 	rows = rows_of(profile, &choice);
