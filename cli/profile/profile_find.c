@@ -128,8 +128,7 @@ static bool profile_find_is_same_service(const struct profile *a, const struct p
 	       b->start <= profile_find_end(a);
 }
 
-/* Is `a` worse than `b`? */
-static bool profile_find_is_worse(const struct profile *a, const struct profile *b)
+bool profile_find_is_worse(const struct profile *a, const struct profile *b)
 {
 	const struct profile_function *whose;
 	unsigned left = profile_verdict_rank(profile_worst(a, &whose));

@@ -20,6 +20,8 @@ char *profile_find_folder_of(unsigned long pid);
 bool profile_find_is_snapshot(const char *name);
 /* Is the process that wrote it still there, on this machine? */
 bool profile_find_is_running(const struct profile *profile);
+/* Is the verdict of `a` worse, or the same and it holds more? */
+bool profile_find_is_worse(const struct profile *a, const struct profile *b);
 /* The newest service of a folder, as one: the processes of one program whose profiles overlap; while
  * some of them run, only those. NULL when there is no snapshot. */
 struct profile *profile_find_newest(const char *folder, const struct profile **worst);

@@ -60,18 +60,29 @@ static void verb_ps_row(FILE *out, const struct profile *profile)
 	free(command);
 }
 
-/* The sum of a service of several processes, below them. */
+/* The sum of a service of several processes, below them, and which of them is worst. */
 static void verb_ps_sum(FILE *out, const struct profile_list *list, size_t first, size_t count)
 {
-	double rss = 0, live = 0;
-	char a[SHOW_WORD], b[SHOW_WORD], name[SHOW_WORD];
+	double rss = 0, live = 0, growth = NAN;
+	const struct profile *worst = list->profiles[first];
+	const struct profile_function *whose;
+	char a[SHOW_WORD], b[SHOW_WORD], name[SHOW_WORD], rate[SHOW_WORD] = "-";
 
 	for (size_t i = first; i < first + count; i++) {
-		rss += process_rss((pid_t)list->profiles[i]->pid);
-		live += list->profiles[i]->live_bytes.value;
+		const struct profile *profile = list->profiles[i];
+
+		rss += process_rss((pid_t)profile->pid);
+		live += profile->live_bytes.value;
+		growth = profile_sum(growth, profile_growth(profile));
+		if (profile_find_is_worse(profile, worst))
+			worst = profile;
 	}
+	if (!isnan(growth))
+		snprintf(rate, sizeof(rate), "%+.1f MB/h", growth);
 	snprintf(name, sizeof(name), "%zu processes", count);
-	fprintf(out, "%8s  %-24s %11s %11s\n", "=", name, show_size(a, rss), show_size(b, live));
+	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  worst: pid %.0f\n", "=", name,
+		show_size(a, rss), show_size(b, live), rate, profile_worst(worst, &whose),
+		worst->pid);
 }
 
 static int verb_ps_compare(const void *a, const void *b)

@@ -101,7 +101,7 @@ class Profiled:
         self.pid = self.process.pid
         self.path = folder / ("snapshot-%d.json" % self.pid)
         self.dumps = 0
-        self.started = time.time()
+        self.started = time.time() - 60
         self.dump()
 
     def dump(self, change=lambda document: None):

@@ -12,25 +12,10 @@ import pytest
 
 import snapshots
 from snapshots import COMMAND, ROOT
-from terminal import Profiled, Terminal
+from terminal import Terminal
 
 BLOCKS = set("▁▂▃▄▅▆▇█")
 SIZES = [(24, 80), (50, 200), (10, 40), (5, 20), (2, 10), (1, 1)]
-
-
-@pytest.fixture
-def profiled(tmp_path):
-    processes = []
-
-    def start(count=1):
-        folder = tmp_path / "logs"
-        folder.mkdir(exist_ok=True)
-        processes.extend(Profiled(folder) for _ in range(count))
-        return processes[-count:] if count > 1 else processes[-1]
-
-    yield start
-    for process in processes:
-        process.end()
 
 
 @pytest.fixture
