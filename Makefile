@@ -198,7 +198,7 @@ single:  ## pour the agent into one C file, build/trackleak_single.c
 quickstart: deps-run build  ## half a minute: profile test_leaks.py and show its table
 	@tools/quickstart $(PYTHON)
 
-DOCUMENTS = README.md LICENSE $(wildcard docs/*.md)
+DOCUMENTS = README.md LICENSE $(wildcard docs/*.md) $(wildcard docs/schema/*.json)
 
 install: build  ## into PREFIX (below DESTDIR)
 	$(Q)install -D -m 0755 trackleak.so "$(DESTDIR)$(PREFIX)/lib/trackleak.so"
