@@ -43,7 +43,7 @@ COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fsta
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
 
 .PHONY: build command check lint deps verify run bench test unit whole test-long single install uninstall clean quickstart help \
-	asan ubsan tsan torture truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
+	asan ubsan tsan torture truth fuzz pythons python-freethreaded settings-table format test-es deps-es test-html ship kibana kibana-check \
 	kibana-install
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -87,8 +87,8 @@ run: deps-run build  ## run SCRIPT under the profiler
 
 test: deps-test build unit whole torture-short  ## unit and whole tests, on every interpreter found
 
-.PHONY: deps-run deps-test deps-lint
-deps-run deps-test deps-lint: deps-%:
+.PHONY: deps-run deps-test deps-lint deps-html
+deps-run deps-test deps-lint deps-html: deps-%:
 	@tools/deps install $*
 
 # A unit test names the sources it is linked with in its first line. FLAVOUR: asan, ubsan, tsan or none.
@@ -151,6 +151,11 @@ test-es: deps-test deps-es build $(VENV)/ready  ## ship to real servers, which a
 
 deps-es:  ## install what test-es needs: Java 17, Maven, openssl
 	@tools/deps install es
+
+# Not part of `make test`: it takes a browser.
+test-html: deps-test deps-html build $(VENV)/ready  ## the page of `trackleak export --to html` in a headless Chromium
+	$(Q)$(VENV)/bin/pip install -q --disable-pip-version-check 'selenium>=4'
+	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -p no:cacheprovider tests/html $(PYTEST_ARGS)
 
 ship:  ## send the queued documents of FILE=profiler.jsonl to ELASTICSEARCH_URL; safe to repeat
 	@python3 tools/ship.py $(FILE)
