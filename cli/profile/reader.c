@@ -129,9 +129,11 @@ const json_t *reader_element(struct reader *reader, const json_t *array, size_t 
 void reader_numbers(struct reader *reader, const json_t *object, const struct reader_place *places,
 		    size_t count, void *into)
 {
-	for (size_t i = 0; i < count; i++)
-		*(double *)((char *)into + places[i].offset) =
-			reader_number(reader, object, places[i].key);
+	for (size_t i = 0; i < count; i++) {
+		double *place = (void *)((char *)into + places[i].offset);
+
+		*place = reader_number(reader, object, places[i].key);
+	}
 }
 
 json_t *reader_next(struct reader *reader, size_t which)

@@ -15,6 +15,12 @@
 
 #define VERB_PS_COMMAND 100 /* bytes */
 
+/* A process, and the command line by which it is told from other services. */
+struct verb_ps {
+	const struct profile *profile;
+	char *command;
+};
+
 /* The usual folders, and those that processes were told to use. */
 static void verb_ps_find(struct profile_list *list)
 {
@@ -30,8 +36,11 @@ static void verb_ps_find(struct profile_list *list)
 	while (stream != NULL && (entry = readdir(stream)) != NULL) {
 		unsigned long pid = strtoul(entry->d_name, NULL, 10);
 		char *folder = pid > 0 ? profile_find_folder_of(pid) : NULL;
+		size_t known = seen.used;
 
-		if (folder != NULL && lookup_put(&seen, folder, seen.used) == seen.used - 1)
+		if (folder != NULL)
+			lookup_put(&seen, folder, known);
+		if (seen.used > known)
 			profile_find_all(list, folder);
 		free(folder);
 	}
@@ -39,12 +48,13 @@ static void verb_ps_find(struct profile_list *list)
 		closedir(stream);
 }
 
-static void verb_ps_row(FILE *out, const struct profile *profile)
+static void verb_ps_row(FILE *out, const struct verb_ps *process)
 {
+	const struct profile *profile = process->profile;
 	char time[SHOW_WORD], rss[SHOW_WORD], live[SHOW_WORD], growth[SHOW_WORD] = "-";
 	const struct profile_function *whose;
 	const char *verdict = profile_worst(profile, &whose);
-	char *command = show_plain_text(process_command((pid_t)profile->pid));
+	char *command = show_plain_text(process->command);
 
 	if (!isnan(profile_growth(profile)))
 		snprintf(growth, sizeof(growth), "%+.1f MB/h", profile_growth(profile));
@@ -61,15 +71,15 @@ static void verb_ps_row(FILE *out, const struct profile *profile)
 }
 
 /* The sum of a service of several processes, below them, and which of them is worst. */
-static void verb_ps_sum(FILE *out, const struct profile_list *list, size_t first, size_t count)
+static void verb_ps_sum(FILE *out, const struct verb_ps *processes, size_t count)
 {
 	double rss = 0, live = 0, growth = NAN;
-	const struct profile *worst = list->profiles[first];
+	const struct profile *worst = processes[0].profile;
 	const struct profile_function *whose;
 	char a[SHOW_WORD], b[SHOW_WORD], name[SHOW_WORD], rate[SHOW_WORD] = "-";
 
-	for (size_t i = first; i < first + count; i++) {
-		const struct profile *profile = list->profiles[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct profile *profile = processes[i].profile;
 
 		rss += process_rss((pid_t)profile->pid);
 		live += profile->live_bytes.value;
@@ -85,45 +95,55 @@ static void verb_ps_sum(FILE *out, const struct profile_list *list, size_t first
 		worst->pid);
 }
 
-static int verb_ps_compare(const void *a, const void *b)
+/* 0: of one service. Workers of a fleet share the command line. */
+static int verb_ps_order(const struct verb_ps *a, const struct verb_ps *b)
 {
-	const struct profile *left = *(struct profile *const *)a;
-	const struct profile *right = *(struct profile *const *)b;
-	int order = strcmp(left->program, right->program);
+	int order = strcmp(a->profile->program, b->profile->program);
 
 	if (order == 0)
-		order = strcmp(left->job_name, right->job_name);
-	return order != 0 ? order : (left->pid > right->pid) - (left->pid < right->pid);
+		order = strcmp(a->profile->job_name, b->profile->job_name);
+	return order != 0 ? order : strcmp(a->command, b->command);
+}
+
+static int verb_ps_compare(const void *a, const void *b)
+{
+	const struct verb_ps *left = a, *right = b;
+	int order = verb_ps_order(left, right);
+
+	return order != 0 ? order
+			  : (left->profile->pid > right->profile->pid) -
+				    (left->profile->pid < right->profile->pid);
 }
 
 static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 {
 	const struct poptOption options[] = {POPT_TABLEEND};
 	struct profile_list list = {0};
+	struct verb_ps *processes;
 	size_t running = 0, first = 0;
 	FILE *out;
 
 	verb_options(verb, options, argc, argv, 0, 0);
 	verb_ps_find(&list);
+	processes = keep_alloc(list.count, sizeof(*processes));
 	for (size_t i = 0; i < list.count; i++) {
-		if (profile_find_is_running(list.profiles[i]))
-			list.profiles[running++] = list.profiles[i];
+		const struct profile *profile = list.profiles[i];
+
+		if (profile_find_is_running(profile))
+			processes[running++] =
+				(struct verb_ps){profile, process_command((pid_t)profile->pid)};
 	}
 	if (running > 0)
-		qsort(list.profiles, running, sizeof(*list.profiles), verb_ps_compare);
+		qsort(processes, running, sizeof(*processes), verb_ps_compare);
 	out = terminal_open(NULL, true);
 	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE",
 		"GROWTH", "VERDICT", "COMMAND");
 	for (size_t i = 0; i < running; i++) {
-		const struct profile *here = list.profiles[i], *next = NULL;
-
-		verb_ps_row(out, here);
-		next = i + 1 < running ? list.profiles[i + 1] : NULL;
-		if (next != NULL && strcmp(here->program, next->program) == 0 &&
-		    strcmp(here->job_name, next->job_name) == 0)
+		verb_ps_row(out, &processes[i]);
+		if (i + 1 < running && verb_ps_order(&processes[i], &processes[i + 1]) == 0)
 			continue;
 		if (i > first)
-			verb_ps_sum(out, &list, first, i + 1 - first);
+			verb_ps_sum(out, &processes[first], i + 1 - first);
 		first = i + 1;
 	}
 	terminal_close(out, NULL);

@@ -97,7 +97,7 @@ class Profiled:
     """A process that runs, and snapshots as if it were profiled."""
 
     def __init__(self, folder):
-        self.process = subprocess.Popen(["sleep", "1000"])
+        self.process = subprocess.Popen(["sleep", "1000"], env={**os.environ, "TRACKLEAK_LOG_DIR": str(folder)})
         self.pid = self.process.pid
         self.path = folder / ("snapshot-%d.json" % self.pid)
         self.dumps = 0

@@ -111,3 +111,12 @@ def test_fail_on_leak_ends_with_3_for_a_leak_and_only_for_a_program_that_did_not
     assert command(*words, leak + "sys.exit(5)").returncode == 5
     assert command(*words[:1], *words[2:], leak).returncode == 0, "nobody asked"
     assert command(*words, "kept = [bytearray(50000) for _ in range(150)]").returncode == 0, "what is held is no leak"
+
+
+def test_a_session_is_saved_though_nobody_reads_its_report_to_the_end(command, tmp_path):
+    environment = {**os.environ, "TRACKLEAK_LIBRARY": os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))}
+    reader, writer = os.pipe()
+    os.close(reader)
+    subprocess.run([str(COMMAND), "run", "-o", tmp_path / "s", sys.executable, "-c", "pass"], stderr=writer, env=environment)
+    os.close(writer)
+    assert (tmp_path / "s" / "session.json").exists()
