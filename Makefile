@@ -36,13 +36,13 @@ AGENT_LIBS := -ldl -pthread
 # The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's modules of text.
 COMMAND_SOURCES  := $(wildcard cli/*.[ch] cli/*/*.[ch])
 COMMAND_SHARED   := src/base/text.c src/output/elastic_bulk.c src/output/elastic_url.c
-COMMAND_PACKAGES := jansson popt zlib libcurl
+COMMAND_PACKAGES := jansson ncursesw popt zlib libcurl
 COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
 COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
 
 .PHONY: build command check lint deps verify run bench test unit whole test-long test-foreign single install uninstall clean quickstart help \
-	asan ubsan tsan torture storms soak stress-asan stress-ubsan stress-tsan test-services truth fuzz pythons python-freethreaded settings-table format test-es deps-es ship kibana kibana-check \
+	asan ubsan tsan torture storms soak stress-asan stress-ubsan stress-tsan test-services truth fuzz pythons python-freethreaded settings-table format test-es deps-es test-html ship kibana kibana-check \
 	kibana-install
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -87,8 +87,8 @@ run: deps-run build  ## run SCRIPT under the profiler
 
 test: deps-test build unit whole torture-short  ## unit and whole tests, on every interpreter found
 
-.PHONY: deps-run deps-test deps-lint
-deps-run deps-test deps-lint: deps-%:
+.PHONY: deps-run deps-test deps-lint deps-html
+deps-run deps-test deps-lint deps-html: deps-%:
 	@tools/deps install $*
 
 # A unit test names the sources it is linked with in its first line. FLAVOUR: asan, ubsan, tsan or none.
@@ -197,6 +197,11 @@ test-services: build $(VENV)/ready  ## gunicorn, uvicorn, celery and worker pool
 deps-es:  ## install what test-es needs: Java 17, Maven, openssl
 	@tools/deps install es
 
+# Not part of `make test`: it takes a browser.
+test-html: deps-test deps-html build $(VENV)/ready  ## the page of `trackleak export --to html` in a headless Chromium
+	$(Q)$(VENV)/bin/pip install -q --disable-pip-version-check 'selenium>=4'
+	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -p no:cacheprovider tests/html $(PYTEST_ARGS)
+
 ship: command  ## send the queued documents of FILE=profiler.jsonl to ELASTICSEARCH_URL; safe to repeat
 	@./trackleak ship $(FILE)
 
@@ -218,7 +223,7 @@ fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZ
 build/fuzz/%: tests/fuzz/%.c $(SOURCES) $(COMMAND_SOURCES) Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(UNIT_FLAGS) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS) \
+	$(Q)$(CLANG) $(UNIT_FLAGS) -D_GNU_SOURCE -DREGION_FIRST=0 -O1 -fsanitize=fuzzer,address,undefined -o $@ $< $(call links,$<) $(AGENT_LIBS) \
 		$(if $(findstring cli/,$(call links,$<)),$(COMMAND_LIBS))
 
 lint: deps-lint build $(VENV)/ready  ## the code's own rules: arrows, banned calls, settings table, format, compilers, analysers
@@ -243,7 +248,7 @@ single:  ## pour the agent into one C file, build/trackleak_single.c
 quickstart: deps-run build  ## half a minute: profile test_leaks.py and show its table
 	@tools/quickstart $(PYTHON)
 
-DOCUMENTS = README.md LICENSE $(wildcard docs/*.md)
+DOCUMENTS = README.md LICENSE $(wildcard docs/*.md) $(wildcard docs/schema/*.json)
 
 install: build  ## into PREFIX (below DESTDIR)
 	$(Q)install -D -m 0755 trackleak.so "$(DESTDIR)$(PREFIX)/lib/trackleak.so"

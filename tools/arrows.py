@@ -23,11 +23,11 @@ LAYERS = [
 
 # The command, cli/. Of the agent it knows what needs nothing else.
 COMMAND_LAYERS = [
-    {"base": "fail keep show lookup process terminal upload"},
-    {"profile": "profile profile_read profile_merge control_client profile_find session source rows tree"},
-    {"view": "report_head report_session report_table report_tree report_json report_diff export export_stacks "
+    {"base": "fail keep region show lookup process terminal upload"},
+    {"profile": "profile reader profile_read profile_merge control_client profile_find service session source rows tree"},
+    {"view": "report_head report_session report_table report_tree report_json report_diff screen top_view export export_stacks "
              "export_pprof export_html"},
-    {"verbs": "verb launch run_settings verb_run verb_ps verb_report verb_diff verb_snapshot verb_watch verb_control verb_export verb_ship"},
+    {"verbs": "verb launch run_settings verb_run verb_ps verb_top verb_report verb_diff verb_snapshot verb_watch verb_control verb_export verb_ship"},
     {"": "main"},
 ]
 COMMAND_SHARES = "base/types base/text process/settings output/elastic_bulk output/elastic_url"

@@ -1,6 +1,6 @@
 #include "lookup.h"
 
-#include "keep.h"
+#include "region.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -11,13 +11,13 @@ struct lookup_slot {
 	uint64_t hash;
 };
 
-/* FNV-1a. */
-static uint64_t lookup_hash(const char *key)
+/* FNV-1a, stirred; the end of the string counts too, so that "ab", "c" is not "a", "bc". */
+uint64_t lookup_hash(uint64_t hash, const char *string)
 {
-	uint64_t hash = UINT64_C(14695981039346656037);
-
-	for (; *key != '\0'; key++)
-		hash = (hash ^ (unsigned char)*key) * UINT64_C(1099511628211);
+	hash ^= UINT64_C(14695981039346656037);
+	do
+		hash = (hash ^ (unsigned char)*string) * UINT64_C(1099511628211);
+	while (*string++ != '\0');
 	return hash ^ hash >> 29;
 }
 
@@ -36,7 +36,7 @@ static void lookup_double(struct lookup *lookup)
 	struct lookup old = *lookup;
 
 	lookup->room = old.room > 0 ? old.room * 2 : 256;
-	lookup->slots = keep_alloc(lookup->room, sizeof(*lookup->slots));
+	lookup->slots = region_alloc(lookup->room, sizeof(*lookup->slots));
 	for (size_t i = 0; i < old.room; i++) {
 		if (old.slots[i].key != NULL)
 			*lookup_find(lookup, old.slots[i].key, old.slots[i].hash) = old.slots[i];
@@ -45,14 +45,14 @@ static void lookup_double(struct lookup *lookup)
 
 size_t lookup_put(struct lookup *lookup, const char *key, size_t fresh)
 {
-	uint64_t hash = lookup_hash(key);
+	uint64_t hash = lookup_hash(0, key);
 	struct lookup_slot *slot;
 
 	if (lookup->used * 2 >= lookup->room)
 		lookup_double(lookup);
 	slot = lookup_find(lookup, key, hash);
 	if (slot->key == NULL) {
-		*slot = (struct lookup_slot){keep_copy(key), fresh, hash};
+		*slot = (struct lookup_slot){region_copy(key), fresh, hash};
 		lookup->used++;
 	}
 	return slot->number;
@@ -64,7 +64,7 @@ bool lookup_get(const struct lookup *lookup, const char *key, size_t *number)
 
 	if (lookup->room == 0)
 		return false;
-	slot = lookup_find(lookup, key, lookup_hash(key));
+	slot = lookup_find(lookup, key, lookup_hash(0, key));
 	if (slot->key == NULL)
 		return false;
 	*number = slot->number;

@@ -62,3 +62,17 @@ const char *profile_worst(const struct profile *profile, const struct profile_fu
 	}
 	return worst;
 }
+
+double profile_sum(double a, double b)
+{
+	return isnan(a) ? b : isnan(b) ? a : a + b;
+}
+
+double profile_growth(const struct profile *profile)
+{
+	double sum = NAN;
+
+	for (size_t i = 0; i < profile->function_count; i++)
+		sum = profile_sum(sum, profile->functions[i].growth);
+	return sum;
+}

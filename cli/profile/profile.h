@@ -69,9 +69,17 @@ struct profile_map {
 	double bytes, count;
 };
 
+/* What comes from CPython's free lists: its maker cannot be told. */
+struct profile_pool {
+	const char *type, *verdict, *sentence;
+	double bytes, count;
+};
+
 struct profile {
 	const char *path;
 	size_t processes; /* summed up; 1: one snapshot */
+	size_t ended;     /* processes of the service that have ended and are not in the sums */
+	struct profile *const *parts; /* the processes; NULL: one */
 	double pid, start, time, elapsed_s, dump;
 	bool is_forked, is_final;
 	const char *hostname, *job_name, *program, *python_version;
@@ -88,12 +96,18 @@ struct profile {
 	size_t stack_count;
 	struct profile_map *maps;
 	size_t map_count;
+	struct profile_pool *pools;
+	size_t pool_count;
 };
 
 struct estimate profile_add(struct estimate a, struct estimate b); /* independent ones */
 void profile_add_figures(struct figures *sum, const struct figures *figures);
 /* How bad a verdict is, 0 for `churn` and what is unknown, up to 5 for `leaking`. */
 unsigned profile_verdict_rank(const char *verdict);
+/* What all functions grow by, MiB an hour; NaN: cannot be said. */
+double profile_growth(const struct profile *profile);
+/* a + b, where what cannot be said does not hide what can. */
+double profile_sum(double a, double b);
 /* The worst verdict of a function, and whose; "unclear" when there is none. */
 const char *profile_worst(const struct profile *profile, const struct profile_function **whose);
 

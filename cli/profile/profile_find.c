@@ -3,6 +3,7 @@
 #include "../base/fail.h"
 #include "../base/keep.h"
 #include "../base/process.h"
+#include "../base/region.h"
 #include "control_client.h"
 #include "profile_merge.h"
 #include "profile_read.h"
@@ -17,7 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PROFILE_FIND_FOLDERS 6
+#define PROFILE_FIND_FOLDERS  6
+#define PROFILE_FIND_HOSTNAME 256
 
 static int profile_find_newest_first(const void *a, const void *b)
 {
@@ -27,7 +29,7 @@ static int profile_find_newest_first(const void *a, const void *b)
 	return left > right ? -1 : left < right;
 }
 
-static bool profile_find_is_snapshot(const char *name)
+bool profile_find_is_snapshot(const char *name)
 {
 	size_t length = strlen(name);
 
@@ -48,14 +50,14 @@ void profile_find_all(struct profile_list *list, const char *folder)
 
 		if (!profile_find_is_snapshot(entry->d_name))
 			continue;
-		path = keep_text("%s/%s", folder, entry->d_name);
+		path = region_text("%s/%s", folder, entry->d_name);
 		profile = profile_read(path, why);
 		if (profile == NULL) {
 			fail_softly("%s: %s", path, why);
 			continue;
 		}
-		list->profiles = keep_grow(list->profiles, list->count, &list->room,
-					   sizeof(struct profile *));
+		list->profiles = region_grow(list->profiles, list->count, &list->room,
+					     sizeof(struct profile *));
 		list->profiles[list->count++] = profile;
 	}
 	closedir(stream);
@@ -85,43 +87,76 @@ char *profile_find_folder_of(unsigned long pid)
 
 bool profile_find_is_running(const struct profile *profile)
 {
+	char hostname[PROFILE_FIND_HOSTNAME] = "";
 	double start = process_start_time((pid_t)profile->pid);
 
+	/* A folder may be shared by machines or containers, each with pids of its own. */
+	gethostname(hostname, sizeof(hostname) - 1);
+	if (strcmp(hostname, profile->hostname) != 0)
+		return false;
 	/* Who has the pid now may be another, started after the snapshot was written. */
 	return !profile->is_final && start > 0 && start < profile->time + 1;
+}
+
+/* Until when is it known to have been there? */
+static double profile_find_end(const struct profile *profile)
+{
+	return profile_find_is_running(profile) ? INFINITY : profile->time;
 }
 
 static bool profile_find_is_same_service(const struct profile *a, const struct profile *b)
 {
 	return strcmp(a->program, b->program) == 0 && strcmp(a->job_name, b->job_name) == 0 &&
-	       strcmp(a->hostname, b->hostname) == 0 && a->start <= b->time && b->start <= a->time;
+	       strcmp(a->hostname, b->hostname) == 0 && a->start <= profile_find_end(b) &&
+	       b->start <= profile_find_end(a);
 }
 
-/* The newest one and those that belong to it, as one. */
+bool profile_find_is_worse(const struct profile *a, const struct profile *b)
+{
+	const struct profile_function *whose;
+	unsigned left = profile_verdict_rank(profile_worst(a, &whose));
+	unsigned right = profile_verdict_rank(profile_worst(b, &whose));
+
+	return left > right || (left == right && a->live_bytes.value > b->live_bytes.value);
+}
+
+/* The newest one and those that belong to it, as one. What a process held that has ended is gone:
+ * it only counts where none is left. */
 static struct profile *profile_find_service(const struct profile_list *list,
 					    const struct profile **worst)
 {
-	struct profile **parts = keep_alloc(list->count, sizeof(*parts));
-	size_t count = 0;
+	struct profile **parts = region_alloc(list->count, sizeof(*parts)), *whole;
+	size_t count = 0, running = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
-		if (profile_find_is_same_service(list->profiles[0], list->profiles[i]))
-			parts[count++] = list->profiles[i];
+		struct profile *part = list->profiles[i];
+
+		if (!profile_find_is_same_service(list->profiles[0], part))
+			continue;
+		parts[count++] = part;
+		if (profile_find_is_running(part)) {
+			parts[count - 1] = parts[running];
+			parts[running++] = part;
+		}
 	}
+	whole = profile_merge(parts, running > 0 ? running : count);
+	whole->ended = running > 0 ? count - running : 0;
 	if (worst != NULL) {
-		const struct profile_function *whose;
-
 		*worst = parts[0];
-		for (size_t i = 1; i < count; i++) {
-			unsigned rank = profile_verdict_rank(profile_worst(parts[i], &whose));
-			unsigned before = profile_verdict_rank(profile_worst(*worst, &whose));
-
-			if (rank > before || (rank == before && parts[i]->live_bytes.value >
-									(*worst)->live_bytes.value))
+		for (size_t i = 1; i < whole->processes; i++) {
+			if (profile_find_is_worse(parts[i], *worst))
 				*worst = parts[i];
 		}
 	}
-	return profile_merge(parts, count);
+	return whole;
+}
+
+struct profile *profile_find_newest(const char *folder, const struct profile **worst)
+{
+	struct profile_list list = {0};
+
+	profile_find_all(&list, folder);
+	return list.count > 0 ? profile_find_service(&list, worst) : NULL;
 }
 
 /* The snapshot that it writes now, if it can be asked; else the one of its last dump. */
@@ -161,21 +196,20 @@ static struct profile *profile_find_pid(const char *wanted)
 
 struct profile *profile_find(const char *wanted, const struct profile **worst)
 {
-	struct profile_list list = {0};
 	char why[PROFILE_READ_WHY];
 	struct stat status;
-	struct profile *profile;
+	struct profile *profile = NULL;
 
 	if (worst != NULL)
 		*worst = NULL;
 	if (wanted == NULL) {
 		char **folders = profile_find_folders();
 
-		for (size_t i = 0; folders[i] != NULL && list.count == 0; i++)
-			profile_find_all(&list, folders[i]);
-		if (list.count == 0)
+		for (size_t i = 0; folders[i] != NULL && profile == NULL; i++)
+			profile = profile_find_newest(folders[i], worst);
+		if (profile == NULL)
 			fail("no snapshot in %s: name a pid, a file or a folder", folders[0]);
-		return profile_find_service(&list, worst);
+		return profile;
 	}
 	if (wanted[0] == '\0')
 		fail("an empty name is no pid, file or folder");
@@ -185,10 +219,10 @@ struct profile *profile_find(const char *wanted, const struct profile **worst)
 		fail("%s: %s", wanted, strerror(errno));
 	}
 	if (S_ISDIR(status.st_mode)) {
-		profile_find_all(&list, wanted);
-		if (list.count == 0)
+		profile = profile_find_newest(wanted, worst);
+		if (profile == NULL)
 			fail("%s: no snapshot in this folder", wanted);
-		return profile_find_service(&list, worst);
+		return profile;
 	}
 	profile = profile_read(wanted, why);
 	if (profile == NULL)

@@ -1,6 +1,6 @@
 #include "profile_merge.h"
 
-#include "../base/keep.h"
+#include "../base/region.h"
 #include "../base/lookup.h"
 
 #include <math.h>
@@ -10,14 +10,14 @@
 
 struct merge {
 	struct profile *into;
-	size_t function_room, frame_room, stack_room, map_room;
-	struct lookup functions, frames, stacks, maps;
+	size_t function_room, frame_room, stack_room, map_room, pool_room;
+	struct lookup functions, frames, stacks, maps, pools;
 };
 
 static void merge_lines(struct profile_function *into, const struct profile_function *from)
 {
 	size_t room = into->line_count + from->line_count, known = into->line_count;
-	struct profile_line *lines = keep_alloc(room, sizeof(*lines));
+	struct profile_line *lines = region_alloc(room, sizeof(*lines));
 
 	memcpy(lines, into->lines, known * sizeof(*lines));
 	for (size_t i = 0; i < from->line_count; i++) {
@@ -36,7 +36,7 @@ static void merge_lines(struct profile_function *into, const struct profile_func
 static void merge_types(struct profile_function *into, const struct profile_function *from)
 {
 	size_t room = into->type_count + from->type_count;
-	struct profile_type *types = keep_alloc(room, sizeof(*types));
+	struct profile_type *types = region_alloc(room, sizeof(*types));
 
 	memcpy(types, into->types, into->type_count * sizeof(*types));
 	for (size_t i = 0; i < from->type_count; i++) {
@@ -52,19 +52,13 @@ static void merge_types(struct profile_function *into, const struct profile_func
 	into->types = types;
 }
 
-/* What is unknown in one process does not hide what is known in another. */
-static double merge_sum(double a, double b)
-{
-	return isnan(a) ? b : isnan(b) ? a : a + b;
-}
-
 static void merge_function(struct profile_function *into, const struct profile_function *from)
 {
 	profile_add_figures(&into->figures, &from->figures);
 	into->peak_live_bytes += from->peak_live_bytes;
-	into->growth = merge_sum(into->growth, from->growth);
-	into->growth_low = merge_sum(into->growth_low, from->growth_low);
-	into->growth_high = merge_sum(into->growth_high, from->growth_high);
+	into->growth = profile_sum(into->growth, from->growth);
+	into->growth_low = profile_sum(into->growth_low, from->growth_low);
+	into->growth_high = profile_sum(into->growth_high, from->growth_high);
 	if (profile_verdict_rank(from->verdict) > profile_verdict_rank(into->verdict)) {
 		into->verdict = from->verdict;
 		into->sentence = from->sentence;
@@ -77,21 +71,20 @@ static void merge_function(struct profile_function *into, const struct profile_f
 static size_t *merge_functions(struct merge *merge, const struct profile *part)
 {
 	struct profile *into = merge->into;
-	size_t *place = keep_alloc(part->function_count, sizeof(*place));
+	size_t *place = region_alloc(part->function_count, sizeof(*place));
 
 	for (size_t i = 0; i < part->function_count; i++) {
 		const struct profile_function *function = &part->functions[i];
-		char *key = keep_text("%u\n%s\n%s", function->first_line, function->file,
-				      function->name);
+		char *key = region_text("%u\n%s\n%s", function->first_line, function->file,
+					function->name);
 
 		place[i] = lookup_put(&merge->functions, key, into->function_count);
-		free(key);
 		if (place[i] < into->function_count) {
 			merge_function(&into->functions[place[i]], function);
 			continue;
 		}
-		into->functions = keep_grow(into->functions, into->function_count,
-					    &merge->function_room, sizeof(*function));
+		into->functions = region_grow(into->functions, into->function_count,
+					      &merge->function_room, sizeof(*function));
 		into->functions[into->function_count++] = *function;
 	}
 	return place;
@@ -101,7 +94,7 @@ static size_t *merge_frames(struct merge *merge, const struct profile *part,
 			    const size_t *function_place)
 {
 	struct profile *into = merge->into;
-	size_t *place = keep_alloc(part->frame_count, sizeof(*place));
+	size_t *place = region_alloc(part->frame_count, sizeof(*place));
 
 	for (size_t i = 1; i < part->frame_count; i++) {
 		struct profile_frame frame = part->frames[i];
@@ -110,14 +103,13 @@ static size_t *merge_frames(struct merge *merge, const struct profile *part,
 		frame.parent = place[frame.parent];
 		if (frame.function != PROFILE_NO_FUNCTION)
 			frame.function = function_place[frame.function];
-		key = keep_text("%zu\n%zd\n%u\n%s\n%s", frame.parent, (ssize_t)frame.function,
-				frame.line, frame.name, frame.file);
+		key = region_text("%zu\n%zd\n%u\n%s\n%s", frame.parent, (ssize_t)frame.function,
+				  frame.line, frame.name, frame.file);
 		place[i] = lookup_put(&merge->frames, key, into->frame_count);
-		free(key);
 		if (place[i] < into->frame_count)
 			continue;
-		into->frames = keep_grow(into->frames, into->frame_count, &merge->frame_room,
-					 sizeof(frame));
+		into->frames = region_grow(into->frames, into->frame_count, &merge->frame_room,
+					   sizeof(frame));
 		into->frames[into->frame_count++] = frame;
 	}
 	return place;
@@ -145,8 +137,8 @@ static void merge_stacks(struct merge *merge, const struct profile *part, const 
 			known->youngest_s = fmin(known->youngest_s, stack.youngest_s);
 			continue;
 		}
-		into->stacks = keep_grow(into->stacks, into->stack_count, &merge->stack_room,
-					 sizeof(stack));
+		into->stacks = region_grow(into->stacks, into->stack_count, &merge->stack_room,
+					   sizeof(stack));
 		into->stacks[into->stack_count++] = stack;
 	}
 }
@@ -163,9 +155,33 @@ static void merge_maps(struct merge *merge, const struct profile *part)
 			into->maps[at].count += part->maps[i].count;
 			continue;
 		}
-		into->maps = keep_grow(into->maps, into->map_count, &merge->map_room,
-				       sizeof(*into->maps));
+		into->maps = region_grow(into->maps, into->map_count, &merge->map_room,
+					 sizeof(*into->maps));
 		into->maps[into->map_count++] = part->maps[i];
+	}
+}
+
+static void merge_pools(struct merge *merge, const struct profile *part)
+{
+	struct profile *into = merge->into;
+
+	for (size_t i = 0; i < part->pool_count; i++) {
+		const struct profile_pool *pool = &part->pools[i];
+		size_t at = lookup_put(&merge->pools, pool->type, into->pool_count);
+
+		if (at == into->pool_count) {
+			into->pools = region_grow(into->pools, into->pool_count, &merge->pool_room,
+						  sizeof(*into->pools));
+			into->pools[into->pool_count++] = *pool;
+			continue;
+		}
+		into->pools[at].bytes += pool->bytes;
+		into->pools[at].count += pool->count;
+		if (profile_verdict_rank(pool->verdict) >
+		    profile_verdict_rank(into->pools[at].verdict)) {
+			into->pools[at].verdict = pool->verdict;
+			into->pools[at].sentence = pool->sentence;
+		}
 	}
 }
 
@@ -191,7 +207,7 @@ static void merge_head(struct profile *into, const struct profile *part)
 
 struct profile *profile_merge(struct profile *const *parts, size_t count)
 {
-	struct merge merge = {.into = keep_alloc(1, sizeof(struct profile))};
+	struct merge merge = {.into = region_alloc(1, sizeof(struct profile))};
 	struct profile *into = merge.into;
 
 	if (count == 1)
@@ -200,8 +216,10 @@ struct profile *profile_merge(struct profile *const *parts, size_t count)
 	into->functions = NULL;
 	into->stacks = NULL;
 	into->maps = NULL;
-	into->function_count = into->stack_count = into->map_count = 0;
-	into->frames = keep_grow(NULL, 0, &merge.frame_room, sizeof(*into->frames));
+	into->pools = NULL;
+	into->function_count = into->stack_count = into->map_count = into->pool_count = 0;
+	into->parts = parts;
+	into->frames = region_grow(NULL, 0, &merge.frame_room, sizeof(*into->frames));
 	into->frames[0] = parts[0]->frames[0];
 	into->frame_count = 1;
 	for (size_t i = 0; i < count; i++) {
@@ -212,8 +230,7 @@ struct profile *profile_merge(struct profile *const *parts, size_t count)
 			merge_head(into, parts[i]);
 		merge_stacks(&merge, parts[i], frames);
 		merge_maps(&merge, parts[i]);
-		free(functions);
-		free(frames);
+		merge_pools(&merge, parts[i]);
 	}
 	return into;
 }

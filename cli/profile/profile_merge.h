@@ -8,7 +8,7 @@
 
 #include "profile.h"
 
-/* `count` from 1 up. The first part says who it is: the newest one. */
+/* `count` from 1 up. The first part says who it is: the newest one. The array stays in use. */
 struct profile *profile_merge(struct profile *const *parts, size_t count);
 
 #endif

@@ -1,17 +1,18 @@
-/* DESIGN: the JSON library makes a tree of it; getters take values out of the tree and note the
- * first thing that is wrong, so that a document is judged once, at its end. Strings are borrowed
- * from the tree, which stays.
+/* DESIGN: getters take values out of the document and note the first thing that is wrong, so that it
+ * is judged once, at its end.
  *
  * A field that is missing is 0, "" or NaN: an older agent did not know it. A field of a wrong kind,
  * or an index that leads nowhere, is an error.
  */
 #include "profile_read.h"
 
+#include "../../src/base/types.h"
 #include "../base/keep.h"
+#include "../base/region.h"
+#include "reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +28,20 @@
 #define PROFILE_READ_DEPTH 4096
 
 /* of a byte a second */
-#define READER_MIB_PER_HOUR (3600.0 / 1048576.0)
+#define PROFILE_READ_MIB_PER_HOUR (3600.0 / 1048576.0)
 
-struct reader {
-	char *why; /* "": nothing is wrong so far */
+/* The arrays that may be large, in the order of `profile_read_arrays`. */
+enum {
+	READER_FUNCTIONS,
+	READER_FRAMES,
+	READER_STACKS,
+	READER_CONTEXTS,
+	READER_MAPS,
+	READER_POOLS,
 };
+
+static const char *const profile_read_arrays[READER_ARRAYS] = {"functions", "frames", "stacks",
+							       "contexts",  "maps",   "uncertain"};
 
 static bool profile_read_is_since;
 
@@ -40,147 +50,39 @@ void profile_read_since_baseline(void)
 	profile_read_is_since = true;
 }
 
-static void reader_complain(struct reader *reader, const char *key, const char *wanted)
-{
-	if (reader->why[0] == '\0')
-		snprintf(reader->why, PROFILE_READ_WHY, "its `%s` is not %s", key, wanted);
-}
-
-/* A number that may be below 0, or NaN for null. */
-static double reader_value(struct reader *reader, const json_t *value, const char *key)
-{
-	if (value == NULL)
-		return 0;
-	if (json_is_null(value))
-		return NAN;
-	if (!json_is_number(value)) {
-		reader_complain(reader, key, "a number");
-		return 0;
-	}
-	return json_number_value(value);
-}
-
-static double reader_number(struct reader *reader, const json_t *object, const char *key)
-{
-	double number = reader_value(reader, json_object_get(object, key), key);
-
-	if (number < 0)
-		reader_complain(reader, key, "a number from 0 up");
-	return number;
-}
-
-static double reader_number_or_nan(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	return value == NULL ? NAN : reader_value(reader, value, key);
-}
-
-static uint32_t reader_line(struct reader *reader, const json_t *value, const char *key)
-{
-	double number = reader_value(reader, value, key);
-
-	if (number >= 0 && number <= UINT32_MAX)
-		return (uint32_t)number;
-	reader_complain(reader, key, "a line number");
-	return 0;
-}
-
-static bool reader_flag(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	if (value != NULL && !json_is_boolean(value))
-		reader_complain(reader, key, "true or false");
-	return json_is_true(value);
-}
-
-static const char *reader_string(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	if (value == NULL || json_is_null(value))
-		return "";
-	if (!json_is_string(value)) {
-		reader_complain(reader, key, "a string");
-		return "";
-	}
-	return json_string_value(value);
-}
-
-static struct estimate reader_estimate(struct reader *reader, const json_t *object, const char *key)
-{
-	const json_t *pair = json_object_get(object, key);
-	struct estimate estimate;
-
-	if (pair == NULL)
-		return (struct estimate){0, 0};
-	if (!json_is_array(pair) || json_array_size(pair) != 2) {
-		reader_complain(reader, key, "[value, standard error]");
-		return (struct estimate){0, 0};
-	}
-	estimate.value = reader_value(reader, json_array_get(pair, 0), key);
-	estimate.se = reader_value(reader, json_array_get(pair, 1), key);
-	/* A standard error that cannot be said is none that could be summed. */
-	if (isnan(estimate.se))
-		estimate.se = 0;
-	if (!(estimate.value >= 0) || estimate.se < 0) {
-		reader_complain(reader, key, "an estimate from 0 up");
-		return (struct estimate){0, 0};
-	}
-	return estimate;
-}
-
-/* The array of that name, NULL and 0 when there is none. */
-static const json_t *reader_array(struct reader *reader, const json_t *object, const char *key,
-				  size_t *count)
-{
-	const json_t *array = json_object_get(object, key);
-
-	if (array != NULL && !json_is_array(array))
-		reader_complain(reader, key, "an array");
-	*count = json_array_size(array);
-	return array;
-}
-
-static const json_t *reader_element(struct reader *reader, const json_t *array, size_t index,
-				    const char *key)
-{
-	const json_t *element = json_array_get(array, index);
-
-	if (!json_is_object(element))
-		reader_complain(reader, key, "an array of objects");
-	return element;
-}
-
 /* What is alive: all of it, or what came since the baseline. */
-static struct estimate reader_live(struct reader *reader, const json_t *object, const char *all,
-				   const char *since)
+static struct estimate profile_read_live(struct reader *reader, const json_t *object,
+					 const char *all, const char *since)
 {
 	return reader_estimate(reader, object, profile_read_is_since ? since : all);
 }
 
-static struct figures reader_figures(struct reader *reader, const json_t *object)
+static struct figures profile_read_figures(struct reader *reader, const json_t *object)
 {
-	return (struct figures){
-		.counted = reader_number(reader, object, "counted"),
-		.counted_bytes = reader_number(reader, object, "counted_bytes"),
+	static const struct reader_place places[] = {
+		{"counted", offsetof(struct figures, counted)},
+		{"counted_bytes", offsetof(struct figures, counted_bytes)},
+		{"largest", offsetof(struct figures, largest)},
+		{"sample_count", offsetof(struct figures, sample_count)},
+		{"sample_bytes", offsetof(struct figures, sample_bytes)},
+		{"freed_samples", offsetof(struct figures, freed_samples)},
+		{"freed_sample_bytes", offsetof(struct figures, freed_sample_bytes)},
+	};
+	struct figures figures = {
 		.count = reader_estimate(reader, object, "count"),
 		.total_bytes = reader_estimate(reader, object, "total_bytes"),
-		.largest = reader_number(reader, object, "largest"),
-		.sample_count = reader_number(reader, object, "sample_count"),
-		.sample_bytes = reader_number(reader, object, "sample_bytes"),
-		.freed_samples = reader_number(reader, object, "freed_samples"),
-		.freed_sample_bytes = reader_number(reader, object, "freed_sample_bytes"),
 		.retention = reader_number_or_nan(reader, object, "retention"),
-		.live_bytes = reader_live(reader, object, "live_bytes", "since_bytes"),
-		.live_count = reader_live(reader, object, "live_count", "since_count"),
+		.live_bytes = profile_read_live(reader, object, "live_bytes", "since_bytes"),
+		.live_count = profile_read_live(reader, object, "live_count", "since_count"),
 	};
+
+	reader_numbers(reader, object, places, TL_COUNT_OF(places), &figures);
+	return figures;
 }
 
 /* A document without it comes from an agent that did not judge. */
-static void reader_verdict(struct reader *reader, const json_t *object,
-			   struct profile_function *function)
+static void profile_read_verdict(struct reader *reader, const json_t *object,
+				 struct profile_function *function)
 {
 	const json_t *verdict = json_object_get(object, "verdict");
 
@@ -188,15 +90,18 @@ static void reader_verdict(struct reader *reader, const json_t *object,
 		reader_complain(reader, "verdict", "an object");
 	function->verdict = reader_string(reader, verdict, "word");
 	function->sentence = reader_string(reader, verdict, "sentence");
-	function->growth =
-		reader_number_or_nan(reader, verdict, "bytes_per_second") * READER_MIB_PER_HOUR;
-	function->growth_low = reader_number_or_nan(reader, verdict, "low") * READER_MIB_PER_HOUR;
-	function->growth_high = reader_number_or_nan(reader, verdict, "high") * READER_MIB_PER_HOUR;
+	function->growth = reader_number_or_nan(reader, verdict, "bytes_per_second") *
+			   PROFILE_READ_MIB_PER_HOUR;
+	function->growth_low =
+		reader_number_or_nan(reader, verdict, "low") * PROFILE_READ_MIB_PER_HOUR;
+	function->growth_high =
+		reader_number_or_nan(reader, verdict, "high") * PROFILE_READ_MIB_PER_HOUR;
 }
 
 /* A library function may be harmless in sum and leak for one of its callers: it is as bad as the
  * worst of them. */
-static void reader_context(struct reader *reader, const json_t *object, struct profile *profile)
+static void profile_read_context(struct reader *reader, const json_t *object,
+				 struct profile *profile)
 {
 	double index = reader_number(reader, object, "function");
 	struct profile_function context, *function;
@@ -206,18 +111,18 @@ static void reader_context(struct reader *reader, const json_t *object, struct p
 		return;
 	}
 	function = &profile->functions[(size_t)index];
-	reader_verdict(reader, object, &context);
+	profile_read_verdict(reader, object, &context);
 	if (profile_verdict_rank(context.verdict) <= profile_verdict_rank(function->verdict))
 		return;
 	function->verdict = context.verdict;
 	function->sentence =
-		keep_text("for %s, %s:%.0f: %s", reader_string(reader, object, "via_function"),
-			  reader_string(reader, object, "via_file"),
-			  reader_number(reader, object, "via_line"), context.sentence);
+		region_text("for %s, %s:%.0f: %s", reader_string(reader, object, "via_function"),
+			    reader_string(reader, object, "via_file"),
+			    reader_number(reader, object, "via_line"), context.sentence);
 }
 
-static void reader_function(struct reader *reader, const json_t *object,
-			    struct profile_function *function)
+static void profile_read_function(struct reader *reader, const json_t *object,
+				  struct profile_function *function)
 {
 	const json_t *lines = reader_array(reader, object, "lines", &function->line_count);
 	const json_t *types = reader_array(reader, object, "types", &function->type_count);
@@ -228,18 +133,18 @@ static void reader_function(struct reader *reader, const json_t *object,
 	function->first_line =
 		reader_line(reader, json_object_get(object, "first_line"), "first_line");
 	function->line = reader_line(reader, json_object_get(object, "line"), "line");
-	function->figures = reader_figures(reader, object);
+	function->figures = profile_read_figures(reader, object);
 	function->peak_live_bytes = reader_number(reader, object, "peak_live_bytes");
-	reader_verdict(reader, object, function);
-	function->lines = keep_alloc(function->line_count, sizeof(*function->lines));
+	profile_read_verdict(reader, object, function);
+	function->lines = region_alloc(function->line_count, sizeof(*function->lines));
 	for (size_t i = 0; i < function->line_count; i++) {
 		const json_t *line = reader_element(reader, lines, i, "lines");
 
 		function->lines[i].line =
 			reader_line(reader, json_object_get(line, "line"), "line");
-		function->lines[i].figures = reader_figures(reader, line);
+		function->lines[i].figures = profile_read_figures(reader, line);
 	}
-	function->types = keep_alloc(function->type_count, sizeof(*function->types));
+	function->types = region_alloc(function->type_count, sizeof(*function->types));
 	for (size_t i = 0; i < function->type_count; i++) {
 		const json_t *type = reader_element(reader, types, i, "types");
 
@@ -249,8 +154,8 @@ static void reader_function(struct reader *reader, const json_t *object,
 }
 
 /* [parent, function, line], or [parent, -1, line, "name", "file"] */
-static void reader_frame(struct reader *reader, const json_t *array, struct profile *profile,
-			 size_t index)
+static void profile_read_frame(struct reader *reader, const json_t *array, struct profile *profile,
+			       size_t index)
 {
 	struct profile_frame *frame = &profile->frames[index];
 	double parent = reader_value(reader, json_array_get(array, 0), "frames");
@@ -272,15 +177,15 @@ static void reader_frame(struct reader *reader, const json_t *array, struct prof
 		frame->file = profile->functions[frame->function].file;
 	} else if (json_is_string(json_array_get(array, 3)) &&
 		   json_is_string(json_array_get(array, 4))) {
-		frame->name = json_string_value(json_array_get(array, 3));
-		frame->file = json_string_value(json_array_get(array, 4));
+		frame->name = region_copy(json_string_value(json_array_get(array, 3)));
+		frame->file = region_copy(json_string_value(json_array_get(array, 4)));
 	} else {
 		reader_complain(reader, "frames", "an array of frames with names");
 	}
 }
 
-static void reader_stack(struct reader *reader, const json_t *object, const struct profile *profile,
-			 struct profile_stack *stack)
+static void profile_read_stack(struct reader *reader, const json_t *object,
+			       const struct profile *profile, struct profile_stack *stack)
 {
 	double frame = reader_number(reader, object, "frame");
 
@@ -289,94 +194,188 @@ static void reader_stack(struct reader *reader, const json_t *object, const stru
 		frame = 0;
 	}
 	stack->frame = (size_t)frame;
-	stack->live_bytes = reader_live(reader, object, "live_bytes", "since_bytes");
-	stack->live_count = reader_live(reader, object, "live_count", "since_count");
+	stack->live_bytes = profile_read_live(reader, object, "live_bytes", "since_bytes");
+	stack->live_count = profile_read_live(reader, object, "live_count", "since_count");
 	stack->live_samples = reader_number(reader, object, "live_samples");
 	stack->oldest_s = reader_number(reader, object, "oldest_seconds");
 	stack->youngest_s = reader_number(reader, object, "youngest_seconds");
 }
 
-static void reader_head(struct reader *reader, const json_t *root, struct profile *profile)
+static const struct reader_place profile_read_process_places[] = {
+	{"pid", offsetof(struct profile, pid)},
+	{"start", offsetof(struct profile, start)},
+};
+static const struct reader_place profile_read_dump_places[] = {
+	{"number", offsetof(struct profile, dump)},
+	{"time", offsetof(struct profile, time)},
+	{"elapsed_seconds", offsetof(struct profile, elapsed_s)},
+};
+static const struct reader_place profile_read_settings_places[] = {
+	{"sample_rate", offsetof(struct profile, sample_rate)},
+	{"sample_bytes", offsetof(struct profile, sample_bytes)},
+	{"min_size", offsetof(struct profile, min_size)},
+};
+static const struct reader_place profile_read_table_places[] = {
+	{"live_samples", offsetof(struct profile, live_samples)},
+	{"live_capacity", offsetof(struct profile, live_capacity)},
+	{"lost_samples", offsetof(struct profile, lost_samples)},
+	{"thinned", offsetof(struct profile, thinned)},
+	{"other_functions", offsetof(struct profile, other_functions)},
+};
+static const struct reader_place profile_read_memory_places[] = {
+	{"rss_bytes", offsetof(struct profile, rss_bytes)},
+	{"peak_rss_bytes", offsetof(struct profile, peak_rss_bytes)},
+	{"peak_live_bytes", offsetof(struct profile, peak_live_bytes)},
+	{"peak_live_time", offsetof(struct profile, peak_live_time)},
+	{"agent_bytes", offsetof(struct profile, agent_bytes)},
+	{"agent_cpu_seconds", offsetof(struct profile, agent_cpu_s)},
+};
+static const struct {
+	const char *name;
+	const struct reader_place *places;
+	size_t count;
+} profile_read_sections[] = {
+	{"process", profile_read_process_places, TL_COUNT_OF(profile_read_process_places)},
+	{"dump", profile_read_dump_places, TL_COUNT_OF(profile_read_dump_places)},
+	{"settings", profile_read_settings_places, TL_COUNT_OF(profile_read_settings_places)},
+	{"table", profile_read_table_places, TL_COUNT_OF(profile_read_table_places)},
+	{"memory", profile_read_memory_places, TL_COUNT_OF(profile_read_memory_places)},
+};
+
+static void profile_read_head(struct reader *reader, struct profile *profile)
 {
-	const json_t *process = json_object_get(root, "process"),
-		     *dump = json_object_get(root, "dump"),
-		     *settings = json_object_get(root, "settings"),
-		     *table = json_object_get(root, "table"),
-		     *memory = json_object_get(root, "memory");
+	const json_t *process = json_object_get(reader->root, "process"),
+		     *dump = json_object_get(reader->root, "dump"),
+		     *memory = json_object_get(reader->root, "memory");
 
 	if (!json_is_object(process) || !json_is_object(dump) || !json_is_object(memory))
 		reader_complain(reader, "process, dump, memory", "there");
+	for (size_t i = 0; i < TL_COUNT_OF(profile_read_sections); i++)
+		reader_numbers(reader, json_object_get(reader->root, profile_read_sections[i].name),
+			       profile_read_sections[i].places, profile_read_sections[i].count,
+			       profile);
 	profile->processes = 1;
-	profile->pid = reader_number(reader, process, "pid");
 	profile->is_forked = reader_flag(reader, process, "forked");
-	profile->start = reader_number(reader, process, "start");
 	profile->hostname = reader_string(reader, process, "hostname");
 	profile->job_name = reader_string(reader, process, "job_name");
 	profile->program = reader_string(reader, process, "program");
 	profile->python_version = reader_string(reader, process, "python_version");
-	profile->dump = reader_number(reader, dump, "number");
-	profile->time = reader_number(reader, dump, "time");
-	profile->elapsed_s = reader_number(reader, dump, "elapsed_seconds");
 	profile->is_final = reader_flag(reader, dump, "final");
-	profile->sample_rate = reader_number(reader, settings, "sample_rate");
-	profile->sample_bytes = reader_number(reader, settings, "sample_bytes");
-	profile->min_size = reader_number(reader, settings, "min_size");
-	profile->live_samples = reader_number(reader, table, "live_samples");
-	profile->live_capacity = reader_number(reader, table, "live_capacity");
-	profile->lost_samples = reader_number(reader, table, "lost_samples");
-	profile->thinned = reader_number(reader, table, "thinned");
-	profile->other_functions = reader_number(reader, table, "other_functions");
-	profile->rss_bytes = reader_number(reader, memory, "rss_bytes");
-	profile->peak_rss_bytes = reader_number(reader, memory, "peak_rss_bytes");
 	profile->live_bytes = reader_estimate(reader, memory, "live_bytes");
 	profile->live_count = reader_estimate(reader, memory, "live_count");
-	profile->peak_live_bytes = reader_number(reader, memory, "peak_live_bytes");
-	profile->peak_live_time = reader_number(reader, memory, "peak_live_time");
-	profile->agent_bytes = reader_number(reader, memory, "agent_bytes");
-	profile->agent_cpu_s = reader_number(reader, memory, "agent_cpu_seconds");
 }
 
-static void reader_rows(struct reader *reader, const json_t *root, struct profile *profile)
+static json_t *profile_read_object(struct reader *reader, size_t which)
 {
-	const json_t *functions = reader_array(reader, root, "functions", &profile->function_count);
-	const json_t *frames = reader_array(reader, root, "frames", &profile->frame_count);
-	const json_t *stacks = reader_array(reader, root, "stacks", &profile->stack_count);
-	const json_t *maps = reader_array(reader, root, "maps", &profile->map_count);
-	size_t context_count;
-	const json_t *contexts = reader_array(reader, root, "contexts", &context_count);
-	uint32_t *depths;
+	json_t *element = reader_next(reader, which);
 
-	profile->functions = keep_alloc(profile->function_count, sizeof(*profile->functions));
-	for (size_t i = 0; i < profile->function_count; i++)
-		reader_function(reader, reader_element(reader, functions, i, "functions"),
-				&profile->functions[i]);
+	if (element != NULL && !json_is_object(element))
+		reader_complain(reader, profile_read_arrays[which], "an array of objects");
+	return element;
+}
+
+static void profile_read_frames(struct reader *reader, struct profile *profile)
+{
+	uint32_t *depths;
+	json_t *element;
+
 	/* The root is there even when the document has no frames. */
-	profile->frames = keep_alloc(profile->frame_count, sizeof(*profile->frames));
+	profile->frame_count = reader->arrays[READER_FRAMES].count;
 	profile->frame_count = profile->frame_count > 0 ? profile->frame_count : 1;
+	profile->frames = region_alloc(profile->frame_count, sizeof(*profile->frames));
 	depths = keep_alloc(profile->frame_count, sizeof(*depths));
 	profile->frames[0] = (struct profile_frame){
 		.function = PROFILE_NO_FUNCTION, .name = "<unknown>", .file = ""};
-	for (size_t i = 1; i < profile->frame_count; i++) {
-		reader_frame(reader, json_array_get(frames, i), profile, i);
-		depths[i] = depths[profile->frames[i].parent] + 1;
-		if (depths[i] > PROFILE_READ_DEPTH)
-			reader_complain(reader, "frames", "of a depth that a stack can have");
+	for (size_t i = 0; (element = reader_next(reader, READER_FRAMES)) != NULL; i++) {
+		if (i > 0) {
+			profile_read_frame(reader, element, profile, i);
+			depths[i] = depths[profile->frames[i].parent] + 1;
+			if (depths[i] > PROFILE_READ_DEPTH)
+				reader_complain(reader, "frames",
+						"of a depth that a stack can have");
+		}
+		json_decref(element);
 	}
 	free(depths);
-	profile->stacks = keep_alloc(profile->stack_count, sizeof(*profile->stacks));
-	for (size_t i = 0; i < profile->stack_count; i++)
-		reader_stack(reader, reader_element(reader, stacks, i, "stacks"), profile,
-			     &profile->stacks[i]);
-	for (size_t i = 0; i < context_count; i++)
-		reader_context(reader, reader_element(reader, contexts, i, "contexts"), profile);
-	profile->maps = keep_alloc(profile->map_count, sizeof(*profile->maps));
-	for (size_t i = 0; i < profile->map_count; i++) {
-		const json_t *map = reader_element(reader, maps, i, "maps");
+}
 
-		profile->maps[i].owner = reader_string(reader, map, "owner");
-		profile->maps[i].bytes = reader_number(reader, map, "bytes");
-		profile->maps[i].count = reader_number(reader, map, "count");
+static void profile_read_tails(struct reader *reader, struct profile *profile)
+{
+	struct profile_function judged;
+	json_t *element;
+
+	profile->map_count = reader->arrays[READER_MAPS].count;
+	profile->maps = region_alloc(profile->map_count, sizeof(*profile->maps));
+	for (size_t i = 0; (element = profile_read_object(reader, READER_MAPS)) != NULL; i++) {
+		profile->maps[i].owner = reader_string(reader, element, "owner");
+		profile->maps[i].bytes = reader_number(reader, element, "bytes");
+		profile->maps[i].count = reader_number(reader, element, "count");
+		json_decref(element);
 	}
+	profile->pool_count = reader->arrays[READER_POOLS].count;
+	profile->pools = region_alloc(profile->pool_count, sizeof(*profile->pools));
+	for (size_t i = 0; (element = profile_read_object(reader, READER_POOLS)) != NULL; i++) {
+		profile->pools[i].type = reader_string(reader, element, "type");
+		profile->pools[i].bytes = reader_number(reader, element, "bytes");
+		profile->pools[i].count = reader_number(reader, element, "count");
+		profile_read_verdict(reader, element, &judged);
+		profile->pools[i].verdict = judged.verdict;
+		profile->pools[i].sentence = judged.sentence;
+		json_decref(element);
+	}
+}
+
+static void profile_read_rows(struct reader *reader, struct profile *profile)
+{
+	json_t *element;
+
+	for (size_t i = 0; i < READER_ARRAYS; i++) {
+		if (json_object_get(reader->root, profile_read_arrays[i]) != NULL)
+			reader_complain(reader, profile_read_arrays[i], "an array");
+	}
+	profile->function_count = reader->arrays[READER_FUNCTIONS].count;
+	profile->functions = region_alloc(profile->function_count, sizeof(*profile->functions));
+	for (size_t i = 0; (element = profile_read_object(reader, READER_FUNCTIONS)) != NULL; i++) {
+		profile_read_function(reader, element, &profile->functions[i]);
+		json_decref(element);
+	}
+	profile_read_frames(reader, profile);
+	profile->stack_count = reader->arrays[READER_STACKS].count;
+	profile->stacks = region_alloc(profile->stack_count, sizeof(*profile->stacks));
+	for (size_t i = 0; (element = profile_read_object(reader, READER_STACKS)) != NULL; i++) {
+		profile_read_stack(reader, element, profile, &profile->stacks[i]);
+		json_decref(element);
+	}
+	while ((element = profile_read_object(reader, READER_CONTEXTS)) != NULL) {
+		profile_read_context(reader, element, profile);
+		json_decref(element);
+	}
+	profile_read_tails(reader, profile);
+}
+
+/* The process's own figures since the baseline are the sums of its functions'; stacks that hold
+ * nothing since then are none. */
+static void profile_read_sum_since(struct reader *reader, struct profile *profile)
+{
+	const json_t *dump = json_object_get(reader->root, "dump");
+	size_t stacks = 0;
+
+	if (!json_is_number(json_object_get(dump, "baseline_time"))) {
+		reader_complain(reader, "baseline_time", "there: no baseline was taken before it");
+		return;
+	}
+	profile->live_bytes = profile->live_count = (struct estimate){0, 0};
+	for (size_t i = 0; i < profile->function_count; i++) {
+		const struct figures *figures = &profile->functions[i].figures;
+
+		profile->live_bytes = profile_add(profile->live_bytes, figures->live_bytes);
+		profile->live_count = profile_add(profile->live_count, figures->live_count);
+	}
+	for (size_t i = 0; i < profile->stack_count; i++) {
+		if (profile->stacks[i].live_bytes.value > 0)
+			profile->stacks[stacks++] = profile->stacks[i];
+	}
+	profile->stack_count = stacks;
 }
 
 static bool profile_read_knows(const json_t *root, char why[PROFILE_READ_WHY])
@@ -398,38 +397,12 @@ static bool profile_read_knows(const json_t *root, char why[PROFILE_READ_WHY])
 	return false;
 }
 
-/* The process's own figures since the baseline are the sums of its functions'; stacks that hold
- * nothing since then are none. */
-static void reader_sum_since(struct reader *reader, const json_t *root, struct profile *profile)
-{
-	const json_t *time = json_object_get(json_object_get(root, "dump"), "baseline_time");
-	size_t stacks = 0;
-
-	if (!json_is_number(time)) {
-		reader_complain(reader, "baseline_time", "there: no baseline was taken before it");
-		return;
-	}
-	profile->live_bytes = profile->live_count = (struct estimate){0, 0};
-	for (size_t i = 0; i < profile->function_count; i++) {
-		const struct figures *figures = &profile->functions[i].figures;
-
-		profile->live_bytes = profile_add(profile->live_bytes, figures->live_bytes);
-		profile->live_count = profile_add(profile->live_count, figures->live_count);
-	}
-	for (size_t i = 0; i < profile->stack_count; i++) {
-		if (profile->stacks[i].live_bytes.value > 0)
-			profile->stacks[stacks++] = profile->stacks[i];
-	}
-	profile->stack_count = stacks;
-}
-
 struct profile *profile_parse(const char *text, size_t length, const char *path,
 			      char why[PROFILE_READ_WHY])
 {
-	struct reader reader = {.why = why};
+	struct reader reader = {.why = why, .names = profile_read_arrays};
 	struct profile *profile;
-	json_error_t error;
-	json_t *root;
+	const char *bad;
 
 	why[0] = '\0';
 	if (length == 0) {
@@ -440,25 +413,23 @@ struct profile *profile_parse(const char *text, size_t length, const char *path,
 		snprintf(why, PROFILE_READ_WHY, "not a snapshot of TrackLeak");
 		return NULL;
 	}
-	root = json_loadb(text, length, 0, &error);
-	if (root == NULL) {
-		if (json_error_code(&error) == json_error_premature_end_of_input)
-			snprintf(why, PROFILE_READ_WHY, "cut short after %zu bytes", length);
-		else
-			snprintf(why, PROFILE_READ_WHY,
-				 "not a snapshot of TrackLeak: no JSON at byte %d", error.position);
+	bad = reader_skim(&reader, text, text + length);
+	if (bad == text + length)
+		snprintf(why, PROFILE_READ_WHY, "cut short after %zu bytes", length);
+	else if (bad != NULL)
+		snprintf(why, PROFILE_READ_WHY, "not a snapshot of TrackLeak: no JSON at byte %td",
+			 bad - text);
+	if (bad != NULL || !profile_read_knows(reader.root, why)) {
+		json_decref(reader.root);
 		return NULL;
 	}
-	if (!profile_read_knows(root, why)) {
-		json_decref(root);
-		return NULL;
-	}
-	profile = keep_alloc(1, sizeof(*profile));
+	profile = region_alloc(1, sizeof(*profile));
 	profile->path = path;
-	reader_head(&reader, root, profile);
-	reader_rows(&reader, root, profile);
+	profile_read_head(&reader, profile);
+	profile_read_rows(&reader, profile);
 	if (profile_read_is_since)
-		reader_sum_since(&reader, root, profile);
+		profile_read_sum_since(&reader, profile);
+	json_decref(reader.root);
 	if (why[0] != '\0')
 		return NULL;
 	return profile;

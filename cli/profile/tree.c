@@ -1,6 +1,6 @@
 #include "tree.h"
 
-#include "../base/keep.h"
+#include "../base/region.h"
 
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@ static int tree_compare(const void *a, const void *b, void *nodes_)
 /* All children lie in one array, each node's in a row. */
 static void tree_link(const struct profile *profile, struct tree_node *nodes)
 {
-	size_t *all = keep_alloc(profile->frame_count, sizeof(*all)), taken = 0;
+	size_t *all = region_alloc(profile->frame_count, sizeof(*all)), taken = 0;
 
 	for (size_t i = 1; i < profile->frame_count; i++)
 		nodes[profile->frames[i].parent].child_count += nodes[i].live_bytes.value > 0;
@@ -41,13 +41,14 @@ static void tree_link(const struct profile *profile, struct tree_node *nodes)
 
 struct tree_node *tree_of(const struct profile *profile, const struct rows_choice *choice)
 {
-	struct tree_node *nodes = keep_alloc(profile->frame_count, sizeof(*nodes));
+	struct tree_node *nodes = region_alloc(profile->frame_count, sizeof(*nodes));
+	const bool *wanted = rows_wanted_stacks(profile, choice);
 
 	for (size_t i = 0; i < profile->stack_count; i++) {
 		const struct profile_stack *stack = &profile->stacks[i];
 		struct tree_node *node = &nodes[stack->frame];
 
-		if (!rows_wants_stack(profile, stack, choice))
+		if (!wanted[i])
 			continue;
 		node->own_bytes = profile_add(node->own_bytes, stack->live_bytes);
 		node->own_count = profile_add(node->own_count, stack->live_count);

@@ -13,7 +13,7 @@ struct verb {
 };
 
 extern const struct verb verb_run, verb_ps, verb_report, verb_diff, verb_snapshot, verb_watch,
-	verb_control, verb_export, verb_ship;
+	verb_control, verb_export, verb_ship, verb_top;
 
 /* Reads the options; returns the other words, NULL at the end. `most`: how many there may be.
  * --help prints the help and ends the command. A bad option fails with one line. */

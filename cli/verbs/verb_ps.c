@@ -17,6 +17,12 @@
 
 #define VERB_PS_COMMAND 100 /* bytes */
 
+/* A process, and the command line by which it is told from other services. */
+struct verb_ps {
+	const struct profile *profile;
+	char *command;
+};
+
 /* The usual folders, and those that processes were told to use. */
 static void verb_ps_find(struct profile_list *list)
 {
@@ -32,8 +38,11 @@ static void verb_ps_find(struct profile_list *list)
 	while (stream != NULL && (entry = readdir(stream)) != NULL) {
 		unsigned long pid = strtoul(entry->d_name, NULL, 10);
 		char *folder = pid > 0 ? profile_find_folder_of(pid) : NULL;
+		size_t known = seen.used;
 
-		if (folder != NULL && lookup_put(&seen, folder, seen.used) == seen.used - 1)
+		if (folder != NULL)
+			lookup_put(&seen, folder, known);
+		if (seen.used > known)
 			profile_find_all(list, folder);
 		free(folder);
 	}
@@ -68,28 +77,16 @@ static void verb_ps_ask(FILE *out, struct profile_list *list)
 	}
 }
 
-static double verb_ps_growth(const struct profile *profile)
+static void verb_ps_row(FILE *out, const struct verb_ps *process)
 {
-	double sum = NAN;
-
-	for (size_t i = 0; i < profile->function_count; i++) {
-		double growth = profile->functions[i].growth;
-
-		if (!isnan(growth))
-			sum = isnan(sum) ? growth : sum + growth;
-	}
-	return sum;
-}
-
-static void verb_ps_row(FILE *out, const struct profile *profile)
-{
+	const struct profile *profile = process->profile;
 	char time[SHOW_WORD], rss[SHOW_WORD], live[SHOW_WORD], growth[SHOW_WORD] = "-";
 	const struct profile_function *whose;
 	const char *verdict = profile_worst(profile, &whose);
-	char *command = show_plain_text(process_command((pid_t)profile->pid));
+	char *command = show_plain_text(process->command);
 
-	if (!isnan(verb_ps_growth(profile)))
-		snprintf(growth, sizeof(growth), "%+.1f MB/h", verb_ps_growth(profile));
+	if (!isnan(profile_growth(profile)))
+		snprintf(growth, sizeof(growth), "%+.1f MB/h", profile_growth(profile));
 	fprintf(out, "%8.0f  %-24s %11s %11s %14s  %-8s  %.*s", profile->pid,
 		show_time(time, profile->start), show_size(rss, process_rss((pid_t)profile->pid)),
 		show_size(live, profile->live_bytes.value), growth, verdict, VERB_PS_COMMAND,
@@ -102,35 +99,56 @@ static void verb_ps_row(FILE *out, const struct profile *profile)
 	free(command);
 }
 
-/* The sum of a service of several processes, below them. */
-static void verb_ps_sum(FILE *out, const struct profile_list *list, size_t first, size_t count)
+/* The sum of a service of several processes, below them, and which of them is worst. */
+static void verb_ps_sum(FILE *out, const struct verb_ps *processes, size_t count)
 {
-	double rss = 0, live = 0;
-	char a[SHOW_WORD], b[SHOW_WORD], name[SHOW_WORD];
+	double rss = 0, live = 0, growth = NAN;
+	const struct profile *worst = processes[0].profile;
+	const struct profile_function *whose;
+	char a[SHOW_WORD], b[SHOW_WORD], name[SHOW_WORD], rate[SHOW_WORD] = "-";
 
-	for (size_t i = first; i < first + count; i++) {
-		rss += process_rss((pid_t)list->profiles[i]->pid);
-		live += list->profiles[i]->live_bytes.value;
+	for (size_t i = 0; i < count; i++) {
+		const struct profile *profile = processes[i].profile;
+
+		rss += process_rss((pid_t)profile->pid);
+		live += profile->live_bytes.value;
+		growth = profile_sum(growth, profile_growth(profile));
+		if (profile_find_is_worse(profile, worst))
+			worst = profile;
 	}
+	if (!isnan(growth))
+		snprintf(rate, sizeof(rate), "%+.1f MB/h", growth);
 	snprintf(name, sizeof(name), "%zu processes", count);
-	fprintf(out, "%8s  %-24s %11s %11s\n", "=", name, show_size(a, rss), show_size(b, live));
+	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  worst: pid %.0f\n", "=", name,
+		show_size(a, rss), show_size(b, live), rate, profile_worst(worst, &whose),
+		worst->pid);
+}
+
+/* 0: of one service. Workers of a fleet share the command line. */
+static int verb_ps_order(const struct verb_ps *a, const struct verb_ps *b)
+{
+	int order = strcmp(a->profile->program, b->profile->program);
+
+	if (order == 0)
+		order = strcmp(a->profile->job_name, b->profile->job_name);
+	return order != 0 ? order : strcmp(a->command, b->command);
 }
 
 static int verb_ps_compare(const void *a, const void *b)
 {
-	const struct profile *left = *(struct profile *const *)a;
-	const struct profile *right = *(struct profile *const *)b;
-	int order = strcmp(left->program, right->program);
+	const struct verb_ps *left = a, *right = b;
+	int order = verb_ps_order(left, right);
 
-	if (order == 0)
-		order = strcmp(left->job_name, right->job_name);
-	return order != 0 ? order : (left->pid > right->pid) - (left->pid < right->pid);
+	return order != 0 ? order
+			  : (left->profile->pid > right->profile->pid) -
+				    (left->profile->pid < right->profile->pid);
 }
 
 static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 {
 	const struct poptOption options[] = {POPT_TABLEEND};
 	struct profile_list list = {0};
+	struct verb_ps *processes;
 	size_t running = 0, first = 0;
 	FILE *out;
 
@@ -140,22 +158,22 @@ static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE",
 		"GROWTH", "VERDICT", "COMMAND");
 	verb_ps_ask(out, &list);
+	processes = keep_alloc(list.count, sizeof(*processes));
 	for (size_t i = 0; i < list.count; i++) {
-		if (profile_find_is_running(list.profiles[i]))
-			list.profiles[running++] = list.profiles[i];
+		const struct profile *profile = list.profiles[i];
+
+		if (profile_find_is_running(profile))
+			processes[running++] =
+				(struct verb_ps){profile, process_command((pid_t)profile->pid)};
 	}
 	if (running > 0)
-		qsort(list.profiles, running, sizeof(*list.profiles), verb_ps_compare);
+		qsort(processes, running, sizeof(*processes), verb_ps_compare);
 	for (size_t i = 0; i < running; i++) {
-		const struct profile *here = list.profiles[i], *next = NULL;
-
-		verb_ps_row(out, here);
-		next = i + 1 < running ? list.profiles[i + 1] : NULL;
-		if (next != NULL && strcmp(here->program, next->program) == 0 &&
-		    strcmp(here->job_name, next->job_name) == 0)
+		verb_ps_row(out, &processes[i]);
+		if (i + 1 < running && verb_ps_order(&processes[i], &processes[i + 1]) == 0)
 			continue;
 		if (i > first)
-			verb_ps_sum(out, &list, first, i + 1 - first);
+			verb_ps_sum(out, &processes[first], i + 1 - first);
 		first = i + 1;
 	}
 	terminal_close(out, NULL);

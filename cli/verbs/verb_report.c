@@ -115,6 +115,8 @@ static int verb_report_run(const struct verb *verb, int argc, const char **argv)
 		} else {
 			verb_report_head(out, words[0], profile, worst);
 			report_table(out, profile, &rows, &choice, &table);
+			if (rows.has_totals && !leaks && !peak)
+				report_pools(out, profile);
 		}
 	}
 	terminal_close(out, NULL);

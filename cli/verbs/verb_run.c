@@ -171,6 +171,7 @@ static void verb_run_report(const struct verb_run *run, const struct profile *pr
 	struct rows rows = rows_of(profile, &choice);
 
 	report_table(stderr, profile, &rows, &choice, &table);
+	report_pools(stderr, profile);
 	fputs("\nThe stacks that hold most:\n", stderr);
 	choice.by = ROWS_STACK;
 	rows = rows_of(profile, &choice);
@@ -193,11 +194,12 @@ static int verb_run_end(struct verb_run *run)
 	profile_find_all(&list, run->folder);
 	if (list.count > 0)
 		profile = profile_find(run->folder, &worst);
+	/* First of all: who reads the report may close the pipe. */
+	if (!run->is_temporary && !session_write(&run->session, run->folder))
+		fail_softly("%s: the session could not be saved: %s", run->folder, strerror(errno));
 	verb_run_report(run, profile, worst);
 	if (run->is_temporary && run->has_ended)
 		verb_run_remove(run->folder);
-	else if (!run->is_temporary && !session_write(&run->session, run->folder))
-		fail_softly("%s: the session could not be saved: %s", run->folder, strerror(errno));
 	leaks = profile != NULL && strcmp(profile_worst(profile, &whose), "leaking") == 0;
 	if (!run->has_ended)
 		return run->fails_on_leak && leaks ? VERB_RUN_LEAK : 0;

@@ -2,6 +2,7 @@
 
 #include "../base/fail.h"
 #include "../base/process.h"
+#include "../base/region.h"
 #include "../base/show.h"
 #include "../base/terminal.h"
 #include "../profile/profile_find.h"
@@ -68,23 +69,28 @@ static int verb_watch_run(const struct verb *verb, int argc, const char **argv)
 		.max_size = max_size == NULL ? INFINITY : verb_size("max-size", max_size),
 	};
 
+	struct region *region;
+	struct profile *profile;
+	bool is_over = false;
+
 	if (strcmp(sort, "count") == 0)
 		choice.sort = ROWS_COUNT;
 	else if (strcmp(sort, "size") != 0)
 		fail("--sort %s: one of size, count", sort);
 	if (top < 1)
 		fail("--top %d: not a number from 1 up", top);
-	for (double done = 0; done < count; done++) {
+	for (double done = 0; done < count && !is_over; done++) {
 		struct timespec pause = {.tv_sec = (time_t)fmin(interval_s, 1e9),
 					 .tv_nsec = (long)(fmod(interval_s, 1) * 1e9)};
 
 		if (done > 0)
 			nanosleep(&pause, NULL);
-		struct profile *profile = profile_find(words[0], NULL);
-
+		region_use(region = region_new());
+		profile = profile_find(words[0], NULL);
 		verb_watch_once(stdout, profile, &choice, (size_t)top);
-		if (!profile_find_is_running(profile))
-			break; /* nothing new will come */
+		is_over = !profile_find_is_running(profile); /* then nothing new will come */
+		region_use(NULL);
+		region_free(region);
 	}
 	terminal_close(stdout, NULL);
 	return 0;

@@ -80,16 +80,7 @@ static char *export_html_data(const struct profile *profile, const struct sessio
 	if (out == NULL)
 		fail("there is not enough memory");
 	fputc('{', out);
-	report_json_string(out, "program", profile->program);
-	report_json_string(out, "hostname", profile->hostname);
-	report_json_number(out, "pid", profile->pid);
-	report_json_number(out, "processes", (double)profile->processes);
-	report_json_number(out, "time", profile->time);
-	report_json_number(out, "elapsed", profile->elapsed_s);
-	report_json_number(out, "rss", profile->rss_bytes);
-	report_json_number(out, "live", profile->live_bytes.value);
-	report_json_number(out, "se", profile->live_bytes.se);
-	report_json_number(out, "blocks", profile->live_count.value);
+	report_json_head(out, profile);
 	export_html_functions(out, profile);
 	export_html_stacks(out, profile);
 	fputs("\"rss_over_time\":[", out);

@@ -5,8 +5,8 @@
  */
 #include "report_diff.h"
 
-#include "../base/keep.h"
 #include "../base/lookup.h"
+#include "../base/region.h"
 #include "../base/show.h"
 #include "report_json.h"
 #include "report_table.h"
@@ -22,7 +22,7 @@ static struct estimate report_diff_less(struct estimate after, struct estimate b
 	return (struct estimate){after.value - before.value, hypot(after.se, before.se)};
 }
 
-static void report_diff_judge(struct change *change)
+void report_diff_judge(struct change *change)
 {
 	static const struct figures nothing;
 	const struct figures *before = change->before != NULL ? &change->before->figures : &nothing;
@@ -66,7 +66,7 @@ struct changes report_diff_of(const struct rows *before, const struct rows *afte
 	struct changes changes = {0};
 	struct lookup lookup = {0};
 
-	changes.changes = keep_alloc(before->count + after->count, sizeof(struct change));
+	changes.changes = region_alloc(before->count + after->count, sizeof(struct change));
 	for (size_t i = 0; i < before->count; i++) {
 		lookup_put(&lookup, before->rows[i].key, changes.count);
 		changes.changes[changes.count++].before = &before->rows[i];

@@ -20,6 +20,8 @@ struct changes {
 	struct estimate bytes; /* the sum of all of them */
 };
 
+/* Fills in what follows from `before` and `after`. */
+void report_diff_judge(struct change *change);
 struct changes report_diff_of(const struct rows *before, const struct rows *after);
 /* At most `top` rows. */
 void report_diff(FILE *out, const struct profile *before, const struct profile *after,

@@ -33,6 +33,8 @@ void report_head(FILE *out, const struct profile *profile, const struct profile 
 		fprintf(out, ", pid %.0f", profile->pid);
 	else
 		fprintf(out, ", %zu processes", profile->processes);
+	if (profile->ended > 0)
+		fprintf(out, " (%zu more have ended)", profile->ended);
 	if (profile->python_version[0] != '\0')
 		fprintf(out, ", Python %.*s", (int)strcspn(profile->python_version, " \t\n\033"),
 			profile->python_version);
@@ -61,4 +63,26 @@ void report_head(FILE *out, const struct profile *profile, const struct profile 
 		fprintf(out, "worst process: pid %.0f, RSS %s, live %s\n", worst->pid,
 			show_size(a, worst->rss_bytes), show_size(b, worst->live_bytes.value));
 	fputc('\n', out);
+}
+
+void report_pools(FILE *out, const struct profile *profile)
+{
+	char size[SHOW_WORD], count[SHOW_WORD];
+
+	if (profile->pool_count > 0)
+		fputs("\nOf these, from CPython's free lists (by type: this Python cannot tell "
+		      "their "
+		      "maker):\n",
+		      out);
+	for (size_t i = 0; i < profile->pool_count; i++) {
+		const struct profile_pool *pool = &profile->pools[i];
+
+		fprintf(out, "%11s in %s blocks of ", show_size(size, pool->bytes),
+			show_count(count, pool->count));
+		show_plain(out, pool->type);
+		if (pool->verdict[0] != '\0')
+			fprintf(out, "  %s: ", pool->verdict);
+		show_plain(out, pool->sentence);
+		fputc('\n', out);
+	}
 }

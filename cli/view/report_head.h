@@ -9,4 +9,7 @@
 /* `worst`: of several processes the one to look at first, or NULL. */
 void report_head(FILE *out, const struct profile *profile, const struct profile *worst);
 
+/* What comes from CPython's free lists, by type; nothing when there is none. */
+void report_pools(FILE *out, const struct profile *profile);
+
 #endif

@@ -68,20 +68,14 @@ static void report_json_row(FILE *out, const struct profile *profile, const stru
 	fputc('}', out);
 }
 
-void report_json(FILE *out, const struct profile *profile, const struct rows *rows, size_t count,
-		 const struct rows_choice *choice)
+void report_json_head(FILE *out, const struct profile *profile)
 {
-	static const char *const names[] = {"function", "file", "line", "stack", "type", "module"};
-	double all = 0;
-
-	for (size_t i = 0; i < rows->count; i++)
-		all += rows->rows[i].figures.live_bytes.value;
-	fputc('{', out);
 	report_json_string(out, "program", profile->program);
 	report_json_string(out, "hostname", profile->hostname);
 	report_json_string(out, "job_name", profile->job_name);
 	report_json_string(out, "python_version", profile->python_version);
 	report_json_number(out, "processes", (double)profile->processes);
+	report_json_number(out, "ended", (double)profile->ended);
 	report_json_number(out, "pid", profile->pid);
 	report_json_number(out, "time", profile->time);
 	report_json_number(out, "elapsed_seconds", profile->elapsed_s);
@@ -92,6 +86,37 @@ void report_json(FILE *out, const struct profile *profile, const struct rows *ro
 	report_json_number(out, "live_count", profile->live_count.value);
 	report_json_number(out, "peak_live_bytes", profile->peak_live_bytes);
 	report_json_number(out, "lost_samples", profile->lost_samples);
+}
+
+static void report_json_pools(FILE *out, const struct profile *profile)
+{
+	fputs("\"uncertain\":[", out);
+	for (size_t i = 0; i < profile->pool_count; i++) {
+		const struct profile_pool *pool = &profile->pools[i];
+
+		fputs(i > 0 ? ",{" : "{", out);
+		report_json_string(out, "type", pool->type);
+		report_json_number(out, "bytes", pool->bytes);
+		report_json_number(out, "count", pool->count);
+		report_json_string(out, "sentence", pool->sentence);
+		fputs("\"verdict\":", out);
+		show_json(out, pool->verdict);
+		fputc('}', out);
+	}
+	fputs("],", out);
+}
+
+void report_json(FILE *out, const struct profile *profile, const struct rows *rows, size_t count,
+		 const struct rows_choice *choice)
+{
+	static const char *const names[] = {"function", "file", "line", "stack", "type", "module"};
+	double all = 0;
+
+	for (size_t i = 0; i < rows->count; i++)
+		all += rows->rows[i].figures.live_bytes.value;
+	fputc('{', out);
+	report_json_head(out, profile);
+	report_json_pools(out, profile);
 	report_json_string(out, "by", names[choice->by]);
 	report_json_number(out, "rows_bytes", all);
 	report_json_number(out, "rows_count", (double)rows->count);

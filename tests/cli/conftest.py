@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 import snapshots  # noqa: E402
 from snapshots import COMMAND, ROOT  # noqa: E402
+from terminal import Profiled  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden"
 
@@ -76,3 +77,19 @@ def golden(request):
         assert path.read_text(encoding="utf-8") == text
 
     return compare
+
+
+@pytest.fixture
+def profiled(tmp_path):
+    """profiled(n) starts n processes that seem to be profiled."""
+    processes = []
+
+    def start(count=1):
+        folder = tmp_path / "logs"
+        folder.mkdir(exist_ok=True)
+        processes.extend(Profiled(folder) for _ in range(count))
+        return processes[-count:] if count > 1 else processes[-1]
+
+    yield start
+    for process in processes:
+        process.end()

@@ -4,10 +4,13 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 
+import jsonschema
 import pytest
 
 import snapshots
@@ -60,11 +63,61 @@ def test_pprof_is_read_by_go(command, snapshot, tmp_path):
         pytest.skip("no go here")
     for index, expected in (("inuse_space", snapshots.sample_live()), ("alloc_space", None)):
         raw = subprocess.run([go, "tool", "pprof", "-raw", "-sample_index=" + index, str(path)], capture_output=True,
-                             text=True, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"})
+                             text=True, env={**os.environ, "PPROF_TMPDIR": str(tmp_path)})
         assert raw.returncode == 0, raw.stderr
         samples = re.findall(r"^ +(\d+) +(\d+) +(\d+) +(\d+): ", raw.stdout, re.M)
         assert sum(int(s[3]) for s in samples) == snapshots.sample_live()
         assert sum(int(s[1]) for s in samples) == sum(f["total_bytes"][0] for f in snapshots.sample()["functions"])
+
+
+def test_go_tool_pprof_top_names_the_leak(command, snapshot, tmp_path):
+    path, go = tmp_path / "profile.pb.gz", shutil.which("go")
+    assert command("export", snapshot(), "--to", "pprof", "-o", path).returncode == 0
+    if not go:
+        pytest.skip("no go here")
+    top = subprocess.run([go, "tool", "pprof", "-top", "-unit=MB", str(path)], capture_output=True, text=True,
+                         env={**os.environ, "PPROF_TMPDIR": str(tmp_path)})
+
+    assert top.returncode == 0, top.stderr
+    assert "Type: inuse_space" in top.stdout and "of 7.19MB total" in top.stdout
+    first = [line.split() for line in top.stdout.splitlines() if line.endswith("  leak")][0]
+    assert first == ["6MB", "83.48%", "83.48%", "6MB", "83.48%", "leak"]
+
+
+def test_gprof2dot_makes_a_graph_of_it_that_dot_draws(command, snapshot, tmp_path):
+    path = tmp_path / "profile.json"
+    path.write_bytes(export(command, snapshot(), "gprof2dot"))
+    graph = subprocess.run([sys.executable, "-m", "gprof2dot", "-f", "json", str(path)], capture_output=True, text=True)
+    assert graph.returncode == 0, graph.stderr
+    assert re.search(r'leak:12\\n55\.65%', graph.stdout), "4 of 7.19 MiB"
+    dot = shutil.which("dot")
+    if not dot:
+        pytest.skip("no dot (graphviz) here")
+    picture = subprocess.run([dot, "-Tsvg"], input=graph.stdout, capture_output=True, text=True)
+    assert (picture.returncode, picture.stderr) == (0, "")
+    assert "leak:12" in picture.stdout
+
+
+def test_speedscope_takes_its_file(command, snapshot):
+    """Its own schema, from its npm package: SPEEDSCOPE_SCHEMA=.../dist/release/file-format-schema.json"""
+    path = os.environ.get("SPEEDSCOPE_SCHEMA")
+    if not path:
+        pytest.skip("SPEEDSCOPE_SCHEMA does not say where speedscope's file-format-schema.json is (npm pack speedscope)")
+    with open(path, encoding="utf-8") as file:
+        jsonschema.validate(json.loads(export(command, snapshot(), "speedscope")), json.load(file))
+
+
+def test_the_man_page_has_no_warnings_and_names_every_verb(command):
+    man = shutil.which("man")
+    if not man:
+        pytest.skip("no man here")
+    page = subprocess.run([man, "--warnings", "-l", str(snapshots.ROOT / "docs" / "trackleak.1")], capture_output=True, text=True,
+                          env={**os.environ, "MANWIDTH": "100", "LC_ALL": "C.UTF-8", "MAN_KEEP_FORMATTING": ""})
+    assert (page.returncode, page.stderr) == (0, "")
+    verbs = re.findall(r"^  (\w+) +\S", command("help").stdout, re.M)
+    assert len(verbs) >= 7
+    for verb in verbs:
+        assert re.search(r"^ +%s( |$)" % verb, page.stdout, re.M), verb
 
 
 def test_html_is_one_page_that_a_name_cannot_break(command, snapshot):

@@ -1,6 +1,8 @@
 """`report` and `diff`: golden reports, choices, and sums that agree."""
 
 import json
+import os
+import re
 
 import pytest
 
@@ -107,3 +109,64 @@ def test_a_function_is_as_bad_as_the_worst_of_its_callers(command, snapshot):
                              "verdict": snapshots.verdict("leaking", "+1.0 MB/h", 1.0, 0.5, 1.5)}]
     assert rows(command, snapshot(document), "--leaks") == ["leak", "Cache.get"]
     assert "leaking: for load, /srv/app/x.py:9: +1.0 MB/h" in command("report", snapshot(document)).stdout
+
+
+def test_of_a_fleet_that_runs_only_those_count_that_do_and_the_worst_is_named(command, profiled):
+    workers = profiled(32)
+    workers[7].dump(lambda document: document["memory"].update(live_bytes=[99 << 20, 0]))
+    workers[0].end()
+    workers[1].end()
+    folder = workers[0].path.parent
+
+    report = json.loads(command("report", folder, "--json", "--by", "line", "--top", "0").stdout)
+    assert (report["processes"], report["ended"]) == (30, 2)
+    assert sum(row["live_bytes"] for row in report["rows"]) == pytest.approx(30 * snapshots.sample_live())
+    text = command("report", folder).stdout
+    assert "30 processes (2 more have ended)" in text
+    assert "worst process: pid %d," % workers[7].pid in text
+    # Each of them says where it writes: it is looked at once all the same.
+    lines = command("ps").stdout.splitlines()
+    (total,) = [line for line in lines if "30 processes" in line]
+    assert re.search(r"^ +=  30 processes .* \+372\.0 MB/h  leaking   worst: pid %d$" % workers[7].pid, total)
+    assert len([line for line in lines if "sleep 1000" in line and " leaking " in line]) == 30
+
+    for worker in workers[2:]:
+        worker.end()
+    assert json.loads(command("report", folder, "--json").stdout)["processes"] == 32
+
+
+def test_workers_of_another_machine_do_not_run_here(command, profiled):
+    process = profiled()
+    process.dump(lambda document: document["process"].update(hostname="elsewhere"))
+    assert str(process.pid) not in command("ps", env={"TRACKLEAK_LOG_DIR": str(process.path.parent)}).stdout
+
+
+def test_what_comes_from_free_lists_is_shown(command, snapshot):
+    document = snapshots.sample()
+    document["uncertain"] = [{"type": "tuple", "bytes": 3 << 20, "count": 4000,
+                              "verdict": snapshots.verdict("growing", "+5.0 MB/h (4.0 to 6.0)", 5.0, 4.0, 6.0)}]
+    path = snapshot(document)
+
+    assert "   3.00 MiB in 4,000 blocks of tuple  growing: +5.0 MB/h (4.0 to 6.0)\n" in command("report", path).stdout
+    (pool,) = json.loads(command("report", path, "--json").stdout)["uncertain"]
+    assert pool == {"type": "tuple", "bytes": 3 << 20, "count": 4000, "sentence": "+5.0 MB/h (4.0 to 6.0)", "verdict": "growing"}
+    assert "free lists" not in command("report", snapshot(name="other.json")).stdout
+
+
+def cpu_seconds(work):
+    before = os.times()
+    work()
+    return sum(os.times()[:4]) - sum(before[:4])
+
+
+def test_200000_stacks_take_not_much_longer_than_their_json(command, snapshot):
+    document = snapshots.sample()
+    document["frames"] = [None] + [[i // 3, i % 5, i] for i in range(1, 200001)]
+    document["stacks"] = [snapshots.stack(i, 1000.125, 10.25) for i in range(1, 200001)]
+    path = snapshot(document)
+    text = path.read_bytes()
+    least = cpu_seconds(lambda: json.loads(text))
+
+    for words, times in ((["report", path], 3), (["report", path, "--by", "stack"], 4),
+                         (["diff", path, path, "--by", "stack"], 8)):
+        assert cpu_seconds(lambda: command(*words)) < times * least, (words, least)

@@ -99,3 +99,24 @@ def test_ps_names_the_running_process_and_forgets_it(command, tmp_path):
         process.kill()
         process.wait()
     assert str(process.pid) not in command("ps").stdout
+
+
+def test_fail_on_leak_ends_with_3_for_a_leak_and_only_for_a_program_that_did_not_fail(command, tmp_path):
+    leak = "import sys, time\nkept = []\nfor _ in range(150):\n    kept.append(bytearray(50000))\n    time.sleep(0.1)\n"
+    words = ["run", "--fail-on-leak", "--interval", "1", "--sample-rate", "1", sys.executable, "-c"]
+
+    done = command(*words, leak)
+    assert "leaking" in done.stderr
+    assert done.returncode == 3, done.stderr
+    assert command(*words, leak + "sys.exit(5)").returncode == 5
+    assert command(*words[:1], *words[2:], leak).returncode == 0, "nobody asked"
+    assert command(*words, "kept = [bytearray(50000) for _ in range(150)]").returncode == 0, "what is held is no leak"
+
+
+def test_a_session_is_saved_though_nobody_reads_its_report_to_the_end(command, tmp_path):
+    environment = {**os.environ, "TRACKLEAK_LIBRARY": os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))}
+    reader, writer = os.pipe()
+    os.close(reader)
+    subprocess.run([str(COMMAND), "run", "-o", tmp_path / "s", sys.executable, "-c", "pass"], stderr=writer, env=environment)
+    os.close(writer)
+    assert (tmp_path / "s" / "session.json").exists()
