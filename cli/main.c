@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct verb *const main_verbs[] = {&verb_run,  &verb_ps,       &verb_top,   &verb_report,
-						&verb_diff, &verb_snapshot, &verb_watch, &verb_control,
-						&verb_export, &verb_ship};
+static const struct verb *const main_verbs[] = {
+	&verb_run,      &verb_ps,    &verb_top,     &verb_report, &verb_diff,
+	&verb_snapshot, &verb_watch, &verb_control, &verb_export, &verb_ship};
 
 static int main_help(FILE *out)
 {

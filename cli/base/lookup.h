@@ -11,7 +11,8 @@ struct lookup {
 	size_t used, room; /* room: a power of two, or 0 */
 };
 
-/* The number of `key`: `fresh` if it was not there, and then it is remembered (the key is copied). */
+/* The number of `key`: `fresh` if it was not there, and then it is remembered (the key is copied).
+ * */
 size_t lookup_put(struct lookup *lookup, const char *key, size_t fresh);
 /* A hash of `string`, and of what `hash` was made of. */
 uint64_t lookup_hash(uint64_t hash, const char *string);

@@ -1,4 +1,5 @@
-/* region: memory that goes back in one piece: what is known of a snapshot, until there is a newer one.
+/* region: memory that goes back in one piece: what is known of a snapshot, until there is a newer
+ * one.
  *
  * Promises  never NULL: without memory the command ends with one line. What is given is zeroed,
  *           aligned for anything, and not for free(): it goes with its region.

@@ -20,7 +20,8 @@ struct upload_answer {
 	char error[512];
 };
 
-/* Reads the settings; fails with one line when one is missing or cannot be used. Returns the index. */
+/* Reads the settings; fails with one line when one is missing or cannot be used. Returns the index.
+ * */
 const char *upload_start(void);
 void upload_post(const char *body, size_t length, struct upload_answer *answer);
 

@@ -1,6 +1,6 @@
 /* DESIGN: the socket stands in one of two folders, which depend on the process's environment and
- * user; both are tried, and those of this user. Whoever may write to such a folder could put a socket
- * there under any pid, so the kernel is asked who listens.
+ * user; both are tried, and those of this user. Whoever may write to such a folder could put a
+ * socket there under any pid, so the kernel is asked who listens.
  */
 #include "control_client.h"
 
@@ -24,8 +24,8 @@
 #define CONTROL_FOLDERS 8
 #define CONTROL_ANSWER  ((size_t)64 * 1024)
 
-/* The folders where sockets of this user's processes may be; `pid` 0: of no one of them. NULL at the
- * end. */
+/* The folders where sockets of this user's processes may be; `pid` 0: of no one of them. NULL at
+ * the end. */
 static char **control_folders(pid_t pid)
 {
 	char **folders = keep_alloc(CONTROL_FOLDERS, sizeof(*folders));

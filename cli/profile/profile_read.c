@@ -1,5 +1,5 @@
-/* DESIGN: getters take values out of the document and note the first thing that is wrong, so that it
- * is judged once, at its end.
+/* DESIGN: getters take values out of the document and note the first thing that is wrong, so that
+ * it is judged once, at its end.
  *
  * A field that is missing is 0, "" or NaN: an older agent did not know it. A field of a wrong kind,
  * or an index that leads nowhere, is an error.

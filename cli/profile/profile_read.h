@@ -17,7 +17,8 @@ struct profile *profile_read(const char *path, char why[PROFILE_READ_WHY]);
 /* The same from text with a NUL behind it; `path` is the name it goes by. */
 struct profile *profile_parse(const char *text, size_t length, const char *path,
 			      char why[PROFILE_READ_WHY]);
-/* A whole file of at most `limit` bytes, NUL-terminated; NULL with a reason. Only a regular file. */
+/* A whole file of at most `limit` bytes, NUL-terminated; NULL with a reason. Only a regular file.
+ * */
 char *profile_read_file(const char *path, size_t limit, size_t *length, char why[PROFILE_READ_WHY]);
 
 #endif

@@ -1,5 +1,5 @@
-/* reader: a JSON document of which no tree is made as a whole: its small fields as trees, its arrays
- * an element at a time.
+/* reader: a JSON document of which no tree is made as a whole: its small fields as trees, its
+ * arrays an element at a time.
  *
  * Promises  the first thing that is wrong is noted in `why`; the getters then still give something.
  *           Strings lie in the region in use.

@@ -45,7 +45,8 @@ struct rows_choice {
 struct rows rows_of(const struct profile *profile, const struct rows_choice *choice);
 /* The bytes a row is measured by: live now, or at the peak. */
 double rows_bytes(const struct row *row, const struct rows_choice *choice);
-/* For each stack, is it wanted: age, size of its blocks, include and exclude over all its frames? */
+/* For each stack, is it wanted: age, size of its blocks, include and exclude over all its frames?
+ * */
 bool *rows_wanted_stacks(const struct profile *profile, const struct rows_choice *choice);
 /* The last part of a path, or the module's name of a native place. */
 const char *rows_module(const char *name, const char *file);

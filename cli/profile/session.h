@@ -20,7 +20,8 @@ struct session {
 };
 
 void session_add(struct session *session, double time_s, double rss_bytes);
-/* Growth by a straight line through all but the first tenth, MiB an hour; NaN: too little is known. */
+/* Growth by a straight line through all but the first tenth, MiB an hour; NaN: too little is known.
+ * */
 double session_growth(const struct session *session);
 /* Bytes grown since the first tenth of its time. */
 double session_rss_grown(const struct session *session);

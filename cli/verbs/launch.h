@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* The agent: beside this command, in ../lib, or where TRACKLEAK_LIBRARY says; fails with one line. */
+/* The agent: beside this command, in ../lib, or where TRACKLEAK_LIBRARY says; fails with one line.
+ * */
 char *launch_library(void);
 /* The file that a shell would start; fails with one line. */
 char *launch_find(const char *program);

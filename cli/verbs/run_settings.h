@@ -6,7 +6,8 @@
 
 /* A table for popt; call it once. Secrets are no options: a command line is for all to read. */
 struct poptOption *run_settings_options(void);
-/* Puts what was given into the environment; a value that the agent would refuse fails with one line. */
+/* Puts what was given into the environment; a value that the agent would refuse fails with one
+ * line. */
 void run_settings_apply(void);
 
 #endif

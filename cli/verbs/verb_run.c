@@ -1,7 +1,7 @@
 /* DESIGN: the program is a child in our process group and has our terminal, so what a person types
  * reaches it directly; we take our signals one at a time with sigtimedwait and pass on those that
- * somebody sent to us alone. Between signals, twice a second, its RSS is noted. What it allocates we
- * know from the agent's snapshots, in a folder of this run's own.
+ * somebody sent to us alone. Between signals, twice a second, its RSS is noted. What it allocates
+ * we know from the agent's snapshots, in a folder of this run's own.
  */
 #include "verb.h"
 

@@ -1,4 +1,5 @@
-/* export_stacks: the forms that are stacks with a number: folded, speedscope, gprof2dot; and CSV. */
+/* export_stacks: the forms that are stacks with a number: folded, speedscope, gprof2dot; and CSV.
+ * */
 #include "export.h"
 
 #include "../base/fail.h"

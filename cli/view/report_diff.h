@@ -1,4 +1,5 @@
-/* report_diff: what grew, shrank, came and went between two snapshots, and what of it may be noise. */
+/* report_diff: what grew, shrank, came and went between two snapshots, and what of it may be noise.
+ * */
 #ifndef TL_CLI_VIEW_REPORT_DIFF_H
 #define TL_CLI_VIEW_REPORT_DIFF_H
 

@@ -1,9 +1,9 @@
 /* DESIGN: the socket is bound through /proc/self/fd of the open folder, so that the folder that was
  * looked at is the one that is used, and its path may be longer than a socket's address. All
  * descriptors are non-blocking and stand high, out of the way of programs that count on the lowest
- * free one. The kernel tells the worker of a peer or of its bytes by a signal that is meant for that
- * thread alone and blocked in it, so no handler of the program's can see it: there is no descriptor
- * to wait on that the program might close.
+ * free one. The kernel tells the worker of a peer or of its bytes by a signal that is meant for
+ * that thread alone and blocked in it, so no handler of the program's can see it: there is no
+ * descriptor to wait on that the program might close.
  *
  * A peer has a slot until its line is there, or its time is over. When all slots are taken the next
  * ones wait in the kernel's queue.
@@ -157,8 +157,8 @@ static void control_remove_stale(int folder_fd)
 	}
 }
 
-/* Binds and listens; 0 or an errno. What stands at our name is of a dead process that had our pid, or
- * of ourselves before an exec. */
+/* Binds and listens; 0 or an errno. What stands at our name is of a dead process that had our pid,
+ * or of ourselves before an exec. */
 static int control_bind(int folder, const char *name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -4,10 +4,11 @@
  *
  * Runs      in the worker; control_socket_close in a thread that ends the process, when there is no
  *           worker any more; control_socket_forget in a forked child. Takes no lock.
- * Promises  only this user and root are heard. The folder is ours and writable by nobody else, looked
- *           at before each use; links are not followed. No call waits for a peer: one that is slow,
- *           silent or endless is hung up on. A descriptor that the program has closed, and perhaps
- *           uses for something else by now, is neither used nor closed: the socket is made anew.
+ * Promises  only this user and root are heard. The folder is ours and writable by nobody else,
+ *           looked at before each use; links are not followed. No call waits for a peer: one that
+ *           is slow, silent or endless is hung up on. A descriptor that the program has closed, and
+ *           perhaps uses for something else by now, is neither used nor closed: the socket is made
+ *           anew.
  * Gives up  when no socket can be had: one line, no control, profiling goes on.
  */
 #ifndef TL_AGENT_CONTROL_SOCKET_H

@@ -5,11 +5,11 @@
  * registered with the interpreter, so the program's own atexit list and modules are untouched.
  *
  * Fork: the worker is stopped first (it holds no lock then). Locks that are taken inside malloc are
- * not held over fork: libc waits there for the lock of its list of streams, whose owner may wait for
- * a stream, whose owner may be in malloc (glibc's bug 19431; holding them was tried, and
- * tst-malloc-fork-deadlock hung). So the child may find tables half written, and starts empty. From CPython 3.12 on, os.fork
- * counts the threads of the parent right after the fork and warns if there are several, so the
- * parent's worker comes back a little later, at a safe point.
+ * not held over fork: libc waits there for the lock of its list of streams, whose owner may wait
+ * for a stream, whose owner may be in malloc (glibc's bug 19431; holding them was tried, and
+ * tst-malloc-fork-deadlock hung). So the child may find tables half written, and starts empty. From
+ * CPython 3.12 on, os.fork counts the threads of the parent right after the fork and warns if there
+ * are several, so the parent's worker comes back a little later, at a safe point.
  *
  * A signal handler may fork while its thread is inside the agent, with a lock of ours held or half
  * of an entry written. Then nothing is locked and nobody is stopped; the child makes the locks anew
@@ -103,8 +103,8 @@ static void lifecycle_print_banner(void)
 	diag_write(banner.data, banner.length);
 }
 
-/* The worker is wanted again, but not at once: os.fork is about to count the threads, and a child may
- * be about to become another program. */
+/* The worker is wanted again, but not at once: os.fork is about to count the threads, and a child
+ * may be about to become another program. */
 static void lifecycle_summon(void)
 {
 	TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
@@ -343,8 +343,8 @@ TL_INTERNAL void lifecycle_end(bool is_exec)
 	struct thread *thread = &thread_self;
 	int saved_errno = errno;
 
-	/* A signal handler ends the process while its thread is inside the agent, maybe with a lock of
-	 * ours: the last periodic dump stands. */
+	/* A signal handler ends the process while its thread is inside the agent, maybe with a lock
+	 * of ours: the last periodic dump stands. */
 	if (thread->busy)
 		return;
 	if (!lifecycle_is_profiled())

@@ -91,9 +91,9 @@ static bool reports_lock_within(unsigned wait_ms)
 	return pthread_mutex_timedlock(&reports.lock, &until) == 0;
 }
 
-/* Only at the interpreter's end. It holds the locks of glibc's arenas, for 300 ms with a million free
- * chunks (measured, glibc 2.36), which a service must not feel; and who ends the process by _exit
- * may be inside a malloc, and would wait for ever. */
+/* Only at the interpreter's end. It holds the locks of glibc's arenas, for 300 ms with a million
+ * free chunks (measured, glibc 2.36), which a service must not feel; and who ends the process by
+ * _exit may be inside a malloc, and would wait for ever. */
 static void reports_ask_libc(bool may_ask)
 {
 	struct real_heap heap = {0};

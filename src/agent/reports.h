@@ -25,8 +25,8 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms);
  * TL_ERR_SYSTEM: it could not be written. */
 TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms);
 
-/* From now on growth and verdicts are of what is allocated from now on. False: another dump was under
- * way for all of `wait_ms`. */
+/* From now on growth and verdicts are of what is allocated from now on. False: another dump was
+ * under way for all of `wait_ms`. */
 TL_INTERNAL bool reports_baseline(unsigned wait_ms);
 
 /* Who this process is, for others to say; stale figures do no harm. */

@@ -27,8 +27,8 @@
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
 
 static struct {
-	/* Held by who starts or stops it: two threads may fork at once, and a thread is joined once.
-	 * Guards `thread`. */
+	/* Held by who starts or stops it: two threads may fork at once, and a thread is joined
+	 * once. Guards `thread`. */
 	pthread_mutex_t turn;
 	pthread_t thread;
 	bool is_running, must_stop; /* atomic */
@@ -36,8 +36,9 @@ static struct {
 	unsigned misses; /* a libpython was there, but not understood */
 } worker = {.turn = PTHREAD_MUTEX_INITIALIZER};
 
-/* libpython may arrive late, by dlopen, in a program that was not Python at its start. What cannot be
- * understood is looked at a few times more: the interpreter may just be writing its version down. */
+/* libpython may arrive late, by dlopen, in a program that was not Python at its start. What cannot
+ * be understood is looked at a few times more: the interpreter may just be writing its version
+ * down. */
 static bool worker_is_searching(void)
 {
 	return config.any && py_layout.minor == 0 && worker.misses < WORKER_MOST_MISSES;
@@ -93,13 +94,15 @@ static uint64_t worker_next_tick_ns(void)
 	uint64_t tick = clock_precise_ns() +
 			(worker_is_searching() ? WORKER_SEARCH_TICK_NS : WORKER_TICK_NS);
 
-	/* Counting begins on time though no slow path notices. The coarse clock is the later one. */
+	/* Counting begins on time though no slow path notices. The coarse clock is the later one.
+	 * */
 	if (!recorder_has_begun() && recorder_opens_at_ns() + WORKER_COARSE_NS < tick)
 		return recorder_opens_at_ns() + WORKER_COARSE_NS;
 	return worker.next_dump_ns != 0 && worker.next_dump_ns < tick ? worker.next_dump_ns : tick;
 }
 
-/* Waits until then, or until somebody wants something: a peer of the control socket, or worker_stop. */
+/* Waits until then, or until somebody wants something: a peer of the control socket, or
+ * worker_stop. */
 static void worker_wait(uint64_t until_ns)
 {
 	uint64_t now = clock_precise_ns(), wait_ns = until_ns > now ? until_ns - now : 0;

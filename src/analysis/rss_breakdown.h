@@ -34,7 +34,8 @@ struct rss_breakdown {
 };
 
 /* A part that claims more than is left of the anonymous memory is cut: libc's share need not be
- * resident, and estimates err. The order of the cuts: ourselves, arenas, maps, libc's live, its free.
+ * resident, and estimates err. The order of the cuts: ourselves, arenas, maps, libc's live, its
+ * free.
  */
 TL_INTERNAL struct rss_breakdown rss_breakdown(const struct rss_facts *facts);
 

@@ -7,8 +7,8 @@
 
 #include "../base/types.h"
 
-/* Ages are counted in classes of the binary logarithm: class 0 is below one unit, class i is 2^(i-1)
- * to 2^i units. */
+/* Ages are counted in classes of the binary logarithm: class 0 is below one unit, class i is
+ * 2^(i-1) to 2^i units. */
 #define SURVIVAL_CLASSES 24
 
 struct survival {

@@ -1,8 +1,8 @@
 /* api: what the program may ask of its own profiler, by trackleak.h or by ctypes.
  *
  * Runs      in any thread of the program; the caller waits for what it asked for. 0: done; -1: not
- *           (profiling has not begun, is off in this process, or the call came from a signal handler
- *           that interrupted the agent).
+ *           (profiling has not begun, is off in this process, or the call came from a signal
+ *           handler that interrupted the agent).
  */
 #include "../agent/lifecycle.h"
 #include "../agent/reports.h"

@@ -1,6 +1,6 @@
 /* DESIGN: libcurl asks in a thread, too, but in a new one for each try, and leaves behind what does
- * not answer: while a name server hung, a thread came with every try (measured with 7.88: 7 after 45
- * s). So the question is asked here, and libcurl is told the answer.
+ * not answer: while a name server hung, a thread came with every try (measured with 7.88: 7 after
+ * 45 s). So the question is asked here, and libcurl is told the answer.
  *
  * The answer stands in static memory, which belongs to the thread while `state` is ASKING, and
  * otherwise to whoever ships: one thread at a time. There is nothing to lock or to give back.

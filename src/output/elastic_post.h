@@ -35,8 +35,8 @@ TL_INTERNAL void elastic_post_commit(void);
  * waits is being sent. */
 TL_INTERNAL void elastic_post_tick(void);
 
-/* Sends what waits, and ends the thread, within `wait_ms`; what is not known to have arrived then is
- * lost, and said. */
+/* Sends what waits, and ends the thread, within `wait_ms`; what is not known to have arrived then
+ * is lost, and said. */
 TL_INTERNAL void elastic_post_flush(unsigned wait_ms);
 
 /* Ends the thread, within `wait_ms`; what waits, waits on. False: it goes on. */

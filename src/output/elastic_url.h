@@ -17,8 +17,8 @@ struct text;
 TL_INTERNAL enum tl_err elastic_url_build(struct text *url, struct text *user,
 					  struct text *password, const char *given);
 
-/* The host and the port of what was built. False: the host is an address, or a name that is spelled in
- * a way that only libcurl knows. */
+/* The host and the port of what was built. False: the host is an address, or a name that is spelled
+ * in a way that only libcurl knows. */
 TL_INTERNAL bool elastic_url_put_host(struct text *host, unsigned *port, const char *url);
 
 /* True: credentials sent there can be read on their way (http, and not to this machine). */

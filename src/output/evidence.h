@@ -23,8 +23,8 @@ struct evidence_sample {
 };
 TL_INTERNAL void evidence_add(struct evidence *evidence, const struct evidence_sample *sample);
 
-/* When all samples are in. `deaths`: freed samples by age, as sites.h keeps them. A context's deaths
- * are not known apart, so its survival is not either. */
+/* When all samples are in. `deaths`: freed samples by age, as sites.h keeps them. A context's
+ * deaths are not known apart, so its survival is not either. */
 TL_INTERNAL struct verdict evidence_judge_site(const struct evidence *evidence, uint32_t site,
 					       const uint32_t *deaths);
 /* What of the site's survivors is of a known type, and how much nobody knows the maker of. */

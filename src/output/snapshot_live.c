@@ -1,5 +1,5 @@
-/* DESIGN: Horvitz-Thompson sums over the live samples, a shard at a time, and over the charged maps,
- * which are samples of probability 1.
+/* DESIGN: Horvitz-Thompson sums over the live samples, a shard at a time, and over the charged
+ * maps, which are samples of probability 1.
  *
  * Generations are counted by dumps: a live sample belongs to the interval between two dumps it was
  * born in. 64 intervals span the whole life: when they are used up, neighbours are joined, and from

@@ -115,7 +115,8 @@ static void table_put_alarm(struct text *text, const struct snapshot *snapshot,
 	text_put_char(text, '\n');
 }
 
-/* WORD  40000 tuple, maker unknown on this Python  what stands behind it. Below all that is certain. */
+/* WORD  40000 tuple, maker unknown on this Python  what stands behind it. Below all that is
+ *       certain. */
 static void table_put_pool(struct text *text, const struct snapshot_pool *pool)
 {
 	size_t start = text->length;

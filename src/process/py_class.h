@@ -1,7 +1,8 @@
 /* py_class: the name of a class, read from its type object without asking CPython.
  *
- * Runs      in the worker, in one thread at a time: a few syscalls for each class. The type may be freed, or be no type at
- *           all: every read is fault-safe, and what does not look right is no class.
+ * Runs      in the worker, in one thread at a time: a few syscalls for each class. The type may be
+ *           freed, or be no type at all: every read is fault-safe, and what does not look right is
+ *           no class.
  * Gives up  with false, or with a name that lacks its module.
  */
 #ifndef TL_PROCESS_PY_CLASS_H

@@ -62,9 +62,9 @@ static bool py_type_read(const void *block, size_t size, bool is_python, uint64_
 }
 
 /* PyDictKeysObject. From 3.11 on: sizes as logarithms in two bytes, the kind of its entries, and
- * behind 32 bytes the indices and room for two thirds as many entries; before: 40 bytes, and entries
- * of three words. The smallest, of eight slots (and of str alone, from 3.11 on), have a free list, and no
- * references while they wait in it. */
+ * behind 32 bytes the indices and room for two thirds as many entries; before: 40 bytes, and
+ * entries of three words. The smallest, of eight slots (and of str alone, from 3.11 on), have a
+ * free list, and no references while they wait in it. */
 static enum py_type py_type_of_keys(const uint64_t *words, size_t size)
 {
 	bool is_late = py_layout.minor >= 11;

@@ -51,8 +51,8 @@ TL_INTERNAL void contexts_tick(uint32_t now);
 /* The ticks at which epochs ended, ascending; returns how many. */
 TL_INTERNAL unsigned contexts_epochs(const uint32_t **ticks);
 
-/* Begins the history anew: what was born before this tick is in none of it from now on. The last tick
- * it was begun at; 0: the profile's start. */
+/* Begins the history anew: what was born before this tick is in none of it from now on. The last
+ * tick it was begun at; 0: the profile's start. */
 TL_INTERNAL void contexts_rebase(uint32_t tick);
 TL_INTERNAL uint32_t contexts_baseline(void);
 

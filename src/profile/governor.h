@@ -11,7 +11,8 @@
 
 #include "../base/types.h"
 
-/* After sampler_start and sampler_change. `percent` of one core; 0: never acts. A forked child begins anew. */
+/* After sampler_start and sampler_change. `percent` of one core; 0: never acts. A forked child
+ * begins anew. */
 TL_INTERNAL void governor_start(double percent);
 TL_INTERNAL void governor_restart_in_child(void);
 

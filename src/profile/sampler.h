@@ -15,8 +15,8 @@
 #include "../base/thread.h"
 #include "../base/types.h"
 
-/* T and N double up to 2^31 times, far beyond any heap. A change of the settings starts another such
- * row of levels, so that a sample's level tells for ever which T and N it was drawn by. */
+/* T and N double up to 2^31 times, far beyond any heap. A change of the settings starts another
+ * such row of levels, so that a sample's level tells for ever which T and N it was drawn by. */
 #define SAMPLER_LEVELS 32
 #define SAMPLER_ROWS   8
 
@@ -31,8 +31,8 @@ TL_DATA bool sampler_is_exhaustive;
 /* N >= 1, T >= 1, from the settings. `seed`: equal seeds repeat a run's chance. */
 TL_INTERNAL void sampler_start(uint64_t sample_rate, uint64_t sample_bytes, uint64_t min_size,
 			       uint64_t seed);
-/* Other T and N from now on. Samples that are held keep their weights. False: SAMPLER_ROWS different
- * pairs were in force already. One caller at a time. */
+/* Other T and N from now on. Samples that are held keep their weights. False: SAMPLER_ROWS
+ * different pairs were in force already. One caller at a time. */
 TL_INTERNAL bool sampler_change(uint64_t sample_rate, uint64_t sample_bytes);
 /* Nothing is counted until somebody opens; that must not depend on a slow path being taken. */
 TL_INTERNAL void sampler_close(void);
