@@ -199,9 +199,11 @@ def test_copytruncate_while_processes_write_tears_no_line(one_python):
     run.finish().check()
     for copy in (*copies, (run.log_dir / "events.log").read_bytes()):
         assert copy.count(b"\0") == 0, "a hole: it went on where it had been"
-        for line in copy.splitlines():
-            json.loads(line)
-    assert len(copies) > 3
+        # Who reads while another writes may see half of that write, at the end: rotation by copy is like that.
+        *lines, last = copy.decode().split("\n")
+        bad = whole_lines("\n".join(lines))
+        assert bad == 0, (bad, [line for line in lines if not line.startswith("{") or not line.endswith("}")][:3])
+    assert last == "" and len(copies) > 3
 
 
 MANY_SITES = r'''
