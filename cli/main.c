@@ -4,7 +4,7 @@
  *     trackleak report /var/log/memory-profiler
  *
  * The layers, lowest first: base, profile, view, verbs (tools/arrows.py). It meets the agent in
- * files and settings only (docs/FORMAT.md).
+ * files, settings and its control socket only (docs/FORMAT.md).
  */
 #include "../src/base/types.h"
 #include "base/fail.h"
