@@ -113,7 +113,8 @@ def start(node, folder, *arguments, **settings):
         [PYTHON, str(program), *map(str, arguments)], stderr=subprocess.PIPE, text=True, cwd=folder,
         env={**clean, "LD_PRELOAD": os.environ.get("TRACKLEAK_LIBRARY") or str(ROOT / "trackleak.so"),
              "TRACKLEAK_LOG_DIR": str(folder / "log"), "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "1",
-             "TRACKLEAK_QUIET": "1", "PYTHONDONTWRITEBYTECODE": "1", **settings_of(node), **settings})
+             "TRACKLEAK_QUIET": "1", "TRACKLEAK_LOG_MAX_MB": "10000", "PYTHONDONTWRITEBYTECODE": "1",
+             **settings_of(node), **settings})
 
 
 def finish(process, seconds=120):
