@@ -174,7 +174,7 @@ def run(name, program, variant, mode, library):
     try:
         own = {**OWN.get(name, {}), **VARIANTS[variant]}
         preload = ":".join(filter(None, [None if mode == "plain" else str(library), own.get("LD_PRELOAD")]))
-        environment = {"PATH": os.environ["PATH"], "TMPDIR": folder, "TIMEOUTFACTOR": "3", **own, "LD_PRELOAD": preload,
+        environment = {"PATH": os.environ["PATH"], "TMPDIR": folder, "TIMEOUTFACTOR": "6", **own, "LD_PRELOAD": preload,
                        **(MODES[mode] or {}), "TRACKLEAK_LOG_DIR": folder + "/logs"}
         if not preload:
             del environment["LD_PRELOAD"]
@@ -241,7 +241,7 @@ def main():
                 is_known = name in EXPLAINED
                 counts[mode]["explained" if is_known else "different"] += 1
                 is_same &= is_known
-                print("different %s %s: plain %s, with us %s\n%s" % (name, mode, plain, statuses, outcomes[-1][1][-1500:]))
+                print("different %s %s: plain %s, with us %s\n%s" % (name, mode, plain, statuses, outcomes[-1][1][-500:]))
             elif statuses[0] != plain[0]:
                 counts[mode]["flaky"] += 1
                 print("flaky %s %s: plain %s, with us %s" % (name, mode, plain, statuses))
