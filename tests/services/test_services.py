@@ -95,6 +95,8 @@ def check_profile(service):
     sizes = {}
     for path in service.log_dir.glob("profiler.jsonl*"):
         for dump in parse_documents(path.read_text()):
+            if not dump.process:
+                continue  # it ends in the next file, or its process was killed in the middle of it
             sizes.setdefault(dump.pid, []).append((dump.process["elapsed_seconds"], dump.process["agent_bytes"]))
     for path in service.log_dir.glob("snapshot-*.json"):
         assert json.loads(path.read_text())["format"] == "trackleak-snapshot"
