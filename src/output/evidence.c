@@ -154,8 +154,8 @@ TL_INTERNAL struct evidence *evidence_open(uint32_t now)
 		.first = (void *)((uintptr_t)evidence + head + subjects + types + alive),
 	};
 	evidence->next = evidence->first + sites;
-	evidence->uncertain = (float *)(evidence->next + rows);
-	evidence->type_slots = (uint16_t *)(evidence->uncertain + sites);
+	evidence->uncertain = (void *)(evidence->next + rows);
+	evidence->type_slots = (void *)(evidence->uncertain + sites);
 	evidence->type_of = evidence->type_slots + EVIDENCE_TYPE_SLOTS;
 	evidence->epochs = contexts_epochs(&evidence->ticks);
 	evidence_link_contexts(evidence);

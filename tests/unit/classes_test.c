@@ -97,6 +97,7 @@ static void after_the_last_number_a_class_is_not_told_apart_and_a_child_begins_a
 	for (unsigned i = 0; i < CLASSES_END; i++) {
 		snprintf(names[i], sizeof(names[i]), "C%u", i);
 		classes[i] = (struct fake_class){names[i], i + 100};
+		classes_begin_round();
 		refused += number_of(&classes[i]) == PY_TYPE_OTHER;
 	}
 	assert_in_range(refused, PY_TYPE_COUNT, CLASSES_END / 4);
