@@ -64,10 +64,14 @@ double session_growth(const struct session *session)
 
 double session_rss_grown(const struct session *session)
 {
-	if (session->sample_count == 0)
-		return 0;
-	return session->samples[session->sample_count - 1].rss_bytes -
-	       session->samples[session_settled(session)].rss_bytes;
+	size_t first = session_settled(session);
+	double grown = 0;
+
+	/* The last sample may be of a program that is being taken down. */
+	for (size_t i = first; i < session->sample_count; i++)
+		grown = fmax(grown,
+			     session->samples[i].rss_bytes - session->samples[first].rss_bytes);
+	return grown;
 }
 
 bool session_write(const struct session *session, const char *folder)

@@ -23,7 +23,7 @@ void session_add(struct session *session, double time_s, double rss_bytes);
 /* Growth by a straight line through all but the first tenth, MiB an hour; NaN: too little is known.
  * */
 double session_growth(const struct session *session);
-/* Bytes grown since the first tenth of its time. */
+/* Bytes grown since the first tenth of its time, at most. */
 double session_rss_grown(const struct session *session);
 /* False when it could not be written; errno says why. */
 bool session_write(const struct session *session, const char *folder);

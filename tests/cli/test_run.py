@@ -81,7 +81,7 @@ def test_ps_names_the_running_process_and_forgets_it(command, tmp_path):
     library = os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))
     environment = {**os.environ, "LD_PRELOAD": library, "TRACKLEAK_LOG_DIR": str(tmp_path), "TRACKLEAK_QUIET": "1",
                    "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "1"}
-    process = subprocess.Popen([sys.executable, "-c", "import time\nkept = bytearray(9000000)\ntime.sleep(30)"],
+    process = subprocess.Popen([sys.executable, "-c", "import time\nkept = bytearray(9000000)\ntime.sleep(300)"],
                                env=environment)
     try:
         path = tmp_path / ("snapshot-%d.json" % process.pid)
