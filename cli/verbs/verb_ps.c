@@ -4,6 +4,7 @@
 #include "../base/keep.h"
 #include "../base/lookup.h"
 #include "../base/process.h"
+#include "../base/region.h"
 #include "../base/show.h"
 #include "../base/terminal.h"
 #include "../profile/control_client.h"
@@ -71,8 +72,8 @@ static void verb_ps_ask(FILE *out, struct profile_list *list)
 			fprintf(out, "%8d  %s\n", (int)*pid, show_plain_text(why));
 			continue;
 		}
-		list->profiles = keep_grow(list->profiles, list->count, &list->room,
-					   sizeof(struct profile *));
+		list->profiles = region_grow(list->profiles, list->count, &list->room,
+					     sizeof(struct profile *));
 		list->profiles[list->count++] = profile;
 	}
 }

@@ -155,7 +155,9 @@ TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms)
 
 	if (!reports_lock_within(wait_ms))
 		return TL_ERR_UNKNOWN;
-	snapshot = reports.frozen != NULL ? reports.frozen : reports_take(false, true);
+	snapshot = reports.frozen;
+	if (snapshot == NULL && !reports.has_missed)
+		snapshot = reports_take(false, true);
 	buffer = pages_map(SNAPSHOT_JSON_BUFFER);
 	if (snapshot != NULL && buffer != NULL) {
 		reports_note_shipping(snapshot);

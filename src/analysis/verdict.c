@@ -24,10 +24,10 @@
 
 #define VERDICT_MIB 1048576.0
 
-/* How sure `growing` and `leaking` have to be, in standard errors. Where what was there stays, there
- * is no coming and going that could be out of balance by chance: the young may be named earlier. A
- * leak without deaths needs 4 samples since the middle to be `growing` (of a buffer that is extended by
- * an eighth each time, 1.98 errors), and 11 to be `leaking`. */
+/* How sure `growing` and `leaking` have to be, in standard errors. Where what was there stays,
+ * there is no coming and going that could be out of balance by chance: the young may be named
+ * earlier. A leak without deaths needs 4 samples since the middle to be `growing` (of a buffer that
+ * is extended by an eighth each time, 1.98 errors), and 11 to be `leaking`. */
 #define VERDICT_YOUNG_Z   1.9
 #define VERDICT_GROWING_Z 3.3
 #define VERDICT_LEAKING_Z 3.3
