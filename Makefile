@@ -155,8 +155,8 @@ storms: deps-test build $(VENV)/ready  ## forks, threads, signals, exits and unl
 soak: build  ## SECONDS (1800) of mixed load at rate 1, a dump every second: our memory and descriptors stay flat
 	@PYTHONDONTWRITEBYTECODE=1 python3 tests/soak/run.py $(CURDIR)/trackleak.so $(PYTHON) $(or $(SECONDS),1800)
 
-# The whole agent and a program that presses it, as one translation unit under a sanitizer. Its lines are not held to be
-# wrong by -Wtsan: a fence is there for processors, and what it orders is atomic.
+# The whole agent and a program that presses it, as one translation unit under a sanitizer. -Wno-tsan: TSan does not know
+# fences, but what they order here is atomic.
 build/stress/%: tests/stress/stress.c tests/stress/hooks.h trackleak.c $(SOURCES) Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)

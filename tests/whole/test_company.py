@@ -39,9 +39,15 @@ def allocator(request):
     return found[0]
 
 
+def live_in_blocks(run, document):
+    """An allocator that is not glibc's maps its memory through us, which is charged to whoever happened to need it."""
+    owner = document["function"]
+    return document["live_bytes"] - sum(m["bytes"] for m in run.snapshot()["maps"] if m["owner"] == owner)
+
+
 def check_leak(run):
     leak = run.document("leak")
-    assert leak["counted"] >= 300 and 300 * 5000 <= leak["live_bytes"] <= 300 * 5200, leak
+    assert leak["counted"] >= 300 and 300 * 5000 <= live_in_blocks(run, leak) <= 300 * 5200, leak
 
 
 def libraries_in_order(order, others):
@@ -59,7 +65,7 @@ def test_another_allocator(few_pythons, allocator, order):
     if order == "after":
         check_leak(run)
         for churn in run.dump.documents("churn"):
-            assert churn["live_bytes"] < 20000
+            assert live_in_blocks(run, churn) < 20000
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
@@ -126,7 +132,8 @@ def test_faulthandler_inside(few_pythons):
               "ctypes.string_at(0)\n")
     run = profile(few_pythons, script, settings={**EXHAUSTIVE, "DUMP_INTERVAL": 1}, timeout=120)
     assert run.status == -11 and run.stdout == TRUTH
-    assert "Fatal Python error: Segmentation fault" in run.stderr and "trackleak" not in run.stderr
+    assert "Fatal Python error: Segmentation fault" in run.stderr
+    assert "trackleak.so" not in run.stderr and not run.banner
 
 
 def test_a_dump_by_py_spy(one_python, packages):
