@@ -294,7 +294,7 @@ static inline bool hook_charge(size_t size)
 	int64_t left = (int64_t)((uint64_t)thread_self.countdown - size);
 
 	thread_self.countdown = left;
-	return TL_RARELY(left < 0 || size >= TL_LOAD(sampler_slow_size));
+	return TL_RARELY(left < 0 || size >= TL_LOAD_FAST(sampler_slow_size));
 }
 
 TL_EXPORT void *malloc(size_t size)

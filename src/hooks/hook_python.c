@@ -267,7 +267,7 @@ static inline bool hook_python_charge(size_t size)
 	int64_t left = thread_self.countdown - (int64_t)size;
 
 	thread_self.countdown = left;
-	return TL_RARELY(left < 0 || size >= TL_LOAD(sampler_slow_size));
+	return TL_RARELY(left < 0 || size >= TL_LOAD_FAST(sampler_slow_size));
 }
 
 /* size - 1 < limit: a request of nothing becomes one of one byte further down, and goes to libc. */
