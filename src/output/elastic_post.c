@@ -44,7 +44,7 @@ static struct {
 	pthread_t thread;
 	bool has_thread; /* not joined yet */
 	bool is_running; /* it will look at the queue again */
-	bool must_stop, is_flushing;
+	bool must_stop, is_joining, is_flushing;
 
 	/* Of whoever dumps, one at a time. */
 	char *building; /* ELASTIC_REQUEST_BYTES */
@@ -246,12 +246,18 @@ static unsigned elastic_post_send(struct elastic_request *request)
 	return elastic_post_back_off(answer.retry_after_s);
 }
 
+/* As elastic_post.changed has it, whose clock is the monotonic one. */
+static struct timespec elastic_post_deadline(uint64_t until_ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(until_ns / 1000000000u),
+				 .tv_nsec = (long)(until_ns % 1000000000u)};
+}
+
 /* Under the lock: sleeps so long, or until something changes that cannot wait. */
 static void elastic_post_wait(unsigned wait_ms)
 {
-	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
-	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
-				 .tv_nsec = (long)(until_ns % 1000000000u)};
+	struct timespec until =
+		elastic_post_deadline(clock_precise_ns() + wait_ms * UINT64_C(1000000));
 	bool was_flushing = elastic_post.is_flushing;
 
 	elastic_queue_set_waiting(true);
@@ -456,20 +462,28 @@ static bool elastic_post_join(uint64_t until_ns)
 TL_INTERNAL bool elastic_post_stop(unsigned wait_ms)
 {
 	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
-	bool has_ended = true;
+	struct timespec until = elastic_post_deadline(until_ns);
+	bool has_ended;
 
 	pthread_mutex_lock(&elastic_post.lock);
-	if (elastic_post.has_thread) {
-		elastic_post.must_stop = true;
+	if (elastic_post.has_thread && !elastic_post.is_joining) {
+		elastic_post.is_joining = elastic_post.must_stop = true;
 		elastic_http_interrupt(true);
 		pthread_cond_broadcast(&elastic_post.changed);
 		pthread_mutex_unlock(&elastic_post.lock);
 		has_ended = elastic_post_join(until_ns);
 		pthread_mutex_lock(&elastic_post.lock);
 		elastic_post.has_thread = !has_ended;
-		elastic_post.must_stop = false;
+		elastic_post.is_joining = elastic_post.must_stop = false;
 		elastic_http_interrupt(false);
+		pthread_cond_broadcast(&elastic_post.changed);
 	}
+	/* Two threads may fork at once, and a thread is joined once. */
+	while (elastic_post.is_joining &&
+	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
+		       ETIMEDOUT)
+		continue;
+	has_ended = !elastic_post.has_thread;
 	pthread_mutex_unlock(&elastic_post.lock);
 	return has_ended;
 }
@@ -478,8 +492,7 @@ TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 {
 	unsigned stop_ms = wait_ms < ELASTIC_POST_STOP_MS ? wait_ms : ELASTIC_POST_STOP_MS;
 	uint64_t until_ns = clock_precise_ns() + (wait_ms - stop_ms) * UINT64_C(1000000);
-	struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
-				 .tv_nsec = (long)(until_ns % 1000000000u)};
+	struct timespec until = elastic_post_deadline(until_ns);
 	struct elastic_counts *counts = &elastic_post.counts;
 	bool has_ended;
 
@@ -531,7 +544,7 @@ TL_INTERNAL void elastic_post_fork_child(void)
 	elastic_post.counts = (struct elastic_counts){0};
 	elastic_notices_reset_in_child();
 	elastic_post.has_thread = elastic_post.is_running = false;
-	elastic_post.must_stop = elastic_post.is_flushing = false;
+	elastic_post.must_stop = elastic_post.is_joining = elastic_post.is_flushing = false;
 	elastic_post.failures = 0;
 	random_seed(elastic_post.random, clock_precise_ns(), (uint64_t)getpid());
 	pthread_condattr_init(&monotonic);

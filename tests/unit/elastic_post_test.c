@@ -258,6 +258,34 @@ static void a_stop_keeps_what_waits(void **state)
 	assert_int_equal(elastic_post_counts().lost, 0);
 }
 
+static void *stop(void *has_ended)
+{
+	*(bool *)has_ended = elastic_post_stop(5000);
+	return NULL;
+}
+
+/* As two threads do that fork at once. */
+static void two_stops_at_once_join_the_thread_once(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 50; i++) {
+		pthread_t other;
+		bool has_ended = false;
+
+		__atomic_store_n(&server.hangs, 1, __ATOMIC_SEQ_CST);
+		dump(1);
+		pthread_create(&other, NULL, stop, &has_ended);
+		assert_true(elastic_post_stop(5000));
+		pthread_join(other, NULL);
+		assert_true(has_ended);
+		__atomic_store_n(&server.hangs, 0, __ATOMIC_SEQ_CST);
+	}
+	elastic_post_tick();
+	elastic_post_flush(5000);
+
+	assert_int_equal(server.arrived, 50);
+}
+
 static void a_child_has_an_empty_queue_and_the_parent_its_own(void **state)
 {
 	int status;
@@ -344,6 +372,7 @@ int main(void)
 		SHIPPING(the_flush_is_bounded_and_what_is_left_is_lost),
 		SHIPPING(what_a_thread_that_cannot_be_ended_holds_is_lost_and_said),
 		SHIPPING(a_stop_keeps_what_waits),
+		SHIPPING(two_stops_at_once_join_the_thread_once),
 		SHIPPING(a_child_has_an_empty_queue_and_the_parent_its_own),
 		SHIPPING(a_request_that_is_refused_is_said_once),
 		SHIPPING(the_memory_of_the_queue_has_its_bound),
