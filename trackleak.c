@@ -67,6 +67,7 @@
 #include "src/output/table.c"
 #include "src/output/documents.c"
 #include "src/output/snapshot_json.c"
+#include "src/output/snapshot_file.c"
 #include "src/output/event_log.c"
 #include "src/output/elastic_bulk.c"
 #include "src/output/elastic_url.c"

@@ -5,7 +5,7 @@
 #include "../base/text.h"
 #include "../output/log_folder.h"
 #include "../output/snapshot_build.h"
-#include "../output/snapshot_json.h"
+#include "../output/snapshot_file.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
 #include "../profile/governor.h"
@@ -131,7 +131,7 @@ static void control_snapshot(struct text *answer)
 
 	switch (reports_snapshot(CONTROL_WAIT_MS)) {
 	case TL_OK:
-		snapshot_json_path(&path, reports_identity()->pid);
+		snapshot_file_path(&path, reports_identity()->pid);
 		control_put_string(answer, "path", text_terminate(&path));
 		break;
 	case TL_ERR_UNKNOWN:

@@ -25,7 +25,7 @@
 #include "../output/event_log.h"
 #include "../output/log_file.h"
 #include "../output/log_folder.h"
-#include "../output/snapshot_json.h"
+#include "../output/snapshot_file.h"
 #include "../process/config.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
@@ -237,7 +237,7 @@ TL_INTERNAL bool lifecycle_start(void)
 	}
 	lifecycle.pid = getpid();
 	reports_start();
-	if (!is_silent && !snapshot_json_is_there())
+	if (!is_silent && !snapshot_file_is_there())
 		lifecycle_print_banner();
 	(void)at_quick_exit(lifecycle_quick_exit); /* where it has no room, quick_exit is unseen */
 	return true;

@@ -7,6 +7,7 @@
 #include "../output/elastic_post.h"
 #include "../output/event_log.h"
 #include "../output/snapshot_build.h"
+#include "../output/snapshot_file.h"
 #include "../output/snapshot_json.h"
 #include "../output/snapshot_live.h"
 #include "../process/config.h"
@@ -161,7 +162,7 @@ TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms)
 	buffer = pages_map(SNAPSHOT_JSON_BUFFER);
 	if (snapshot != NULL && buffer != NULL) {
 		reports_note_shipping(snapshot);
-		error = snapshot_json_write(snapshot, buffer);
+		error = snapshot_file_write(snapshot, buffer);
 	}
 	if (buffer != NULL)
 		pages_unmap(buffer, SNAPSHOT_JSON_BUFFER);

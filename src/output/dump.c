@@ -13,6 +13,7 @@
 #include "elastic_post.h"
 #include "log_file.h"
 #include "snapshot.h"
+#include "snapshot_file.h"
 #include "snapshot_json.h"
 #include "table.h"
 
@@ -167,7 +168,7 @@ static bool dump_write_all(const struct snapshot *snapshot)
 		return false;
 	dump_write_table(snapshot, scratch, room);
 	dump_write_lines(snapshot, scratch);
-	snapshot_json_write(snapshot, scratch);
+	snapshot_file_write(snapshot, scratch);
 	pages_unmap(scratch, room);
 	return true;
 }

@@ -1,12 +1,9 @@
-/* snapshot_json: the whole profile as one versioned JSON document, `snapshot-<pid>.json` in the log
- * folder, for the `trackleak` command. docs/FORMAT.md describes it.
+/* snapshot_json: the whole profile as one versioned JSON document, for the `trackleak` command.
+ * docs/FORMAT.md describes it.
  *
  * Runs      in the worker and at exit. Streams through the caller's buffer; needs no memory of its
  *           own.
- * Promises  the file is replaced as a whole or not at all: a reader never sees half of it, and a
- *           killed process leaves its last one. Snapshots of dead processes are kept
- *           config.log_keep deep, the newest; never is a file touched that another user owns.
- * Gives up  on what cannot be written: the former snapshot stays, and one line says so.
+ * Gives up  at the first failure of a write: the rest is left out.
  */
 #ifndef TL_OUTPUT_SNAPSHOT_JSON_H
 #define TL_OUTPUT_SNAPSHOT_JSON_H
@@ -14,15 +11,10 @@
 #include "../base/types.h"
 
 struct snapshot;
-struct text;
 
 #define SNAPSHOT_JSON_BUFFER ((size_t)64 * 1024)
 
-/* `buffer` has SNAPSHOT_JSON_BUFFER bytes and is aligned for any type. */
-TL_INTERNAL enum tl_err snapshot_json_write(const struct snapshot *snapshot, char *buffer);
-/* Where it stands, for people and for the command. */
-TL_INTERNAL void snapshot_json_path(struct text *path, uint64_t pid);
-/* Has this process a snapshot already, of what it was before an exec? */
-TL_INTERNAL bool snapshot_json_is_there(void);
+/* `buffer` has SNAPSHOT_JSON_BUFFER bytes. Returns 0 or the errno of what failed. */
+TL_INTERNAL int snapshot_json_put(int fd, const struct snapshot *snapshot, char *buffer);
 
 #endif

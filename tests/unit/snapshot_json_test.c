@@ -1,5 +1,6 @@
-/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c base/folder.c output/snapshot_json.c */
+/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c base/folder.c output/snapshot_json.c output/snapshot_file.c */
 #include "output/log_folder.h"
+#include "output/snapshot_file.h"
 #include "output/snapshot_json.h"
 
 #include "output_fixture.h"
@@ -52,7 +53,7 @@ static char *written(void)
 {
 	char *contents;
 
-	assert_int_equal(snapshot_json_write(&snapshot, buffer), TL_OK);
+	assert_int_equal(snapshot_file_write(&snapshot, buffer), TL_OK);
 	contents = read_file(path_of(getpid(), ".json"));
 	assert_non_null(contents);
 	assert_int_equal(assert_json_lines(contents), 1);
@@ -239,9 +240,9 @@ static void a_full_disk_leaves_the_former_snapshot_and_one_line(void **state)
 		signal(SIGXFSZ, SIG_IGN);
 		setrlimit(RLIMIT_FSIZE, &(struct rlimit){1000, RLIM_INFINITY});
 		snapshot.dump++;
-		if (snapshot_json_write(&snapshot, buffer) != TL_ERR_SYSTEM)
+		if (snapshot_file_write(&snapshot, buffer) != TL_ERR_SYSTEM)
 			_exit(1);
-		if (snapshot_json_write(&snapshot, buffer) != TL_ERR_SYSTEM || lines_said != 1)
+		if (snapshot_file_write(&snapshot, buffer) != TL_ERR_SYSTEM || lines_said != 1)
 			_exit(2);
 		_exit(0);
 	}
@@ -263,7 +264,7 @@ static void a_file_of_another_user_is_not_replaced(void **state)
 	write_file(path_of(getpid(), ".json"), "theirs\n");
 	assert_int_equal(chown(path_of(getpid(), ".json"), 65534, 65534), 0);
 
-	assert_int_equal(snapshot_json_write(&snapshot, buffer), TL_ERR_SYSTEM);
+	assert_int_equal(snapshot_file_write(&snapshot, buffer), TL_ERR_SYSTEM);
 	assert_file_is(path_of(getpid(), ".json"), "theirs\n");
 }
 
