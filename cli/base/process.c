@@ -50,6 +50,8 @@ double process_start_time(pid_t pid)
 		return 0;
 	/* The 20th word after the program's name, which stands in parentheses and may hold any. */
 	at = strrchr(buffer, ')');
+	if (at != NULL && at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X'))
+		return 0; /* it has ended, and its parent has not asked how */
 	for (int word = 0; at != NULL && word < 20; word++)
 		at = strchr(at + 1, ' ');
 	if (at == NULL)

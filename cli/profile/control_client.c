@@ -164,8 +164,8 @@ char *control_client_snapshot(pid_t pid, char why[CONTROL_CLIENT_WHY])
 {
 	json_t *answer = control_client_ask(pid, "snapshot", why);
 	const char *path = json_string_value(json_object_get(answer, "path"));
-	struct stat status;
-	char *kept;
+	struct stat here, there;
+	char *inside;
 
 	if (answer == NULL)
 		return NULL;
@@ -174,12 +174,15 @@ char *control_client_snapshot(pid_t pid, char why[CONTROL_CLIENT_WHY])
 		json_decref(answer);
 		return NULL;
 	}
-	/* In a container the path is another one than here. */
-	kept = keep_text("/proc/%d/root%s", (int)pid, path);
-	if (stat(kept, &status) != 0)
-		kept = keep_copy(path);
+	/* In a container the path is another one than here, and goes with the process. */
+	inside = keep_text("/proc/%d/root%s", (int)pid, path);
+	if (stat(inside, &there) != 0 || (stat(path, &here) == 0 && here.st_dev == there.st_dev &&
+					  here.st_ino == there.st_ino)) {
+		free(inside);
+		inside = keep_copy(path);
+	}
 	json_decref(answer);
-	return kept;
+	return inside;
 }
 
 static void control_list(const char *folder, struct lookup *seen, pid_t **pids, size_t *room)

@@ -13,7 +13,7 @@ import snapshots
 from snapshots import ROOT
 
 PROGRAM = """
-import json, os, time
+import ctypes, json, os, time
 kept, cache = [], {}
 def leak():
     kept.append(bytearray(30000))
@@ -26,6 +26,8 @@ for i in range(160):
     cache[i % 5] = "x" * 900
     kept.extend((i, j) for j in range(500))
     time.sleep(0.05)
+    if i == 80:
+        ctypes.CDLL(None).trackleak_baseline()
 pid = os.fork()
 leak()
 if pid:
@@ -84,6 +86,8 @@ def test_real_snapshots_hold_to_the_schema(session):
         assert whole[part], part
     assert any(frame and frame[1] == -1 for frame in whole["frames"])
     assert any(function["types"] for function in whole["functions"])
+    assert whole["types"] and whole["dump"]["baseline_time"]
+    assert all("since_bytes" in stack for stack in whole["stacks"])
 
 
 def test_real_lines_of_every_kind_hold_to_the_schema(session):
