@@ -108,8 +108,10 @@ static void lifecycle_print_banner(void)
 static void lifecycle_summon(void)
 {
 	TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
+	/* A program that forks all the time is not put off by each fork. */
+	if (!thread_self.is_summoned)
+		sampler_withhold(&thread_self, LIFECYCLE_SUMMONS_BYTES);
 	thread_self.is_summoned = true;
-	sampler_withhold(&thread_self, LIFECYCLE_SUMMONS_BYTES);
 }
 
 static void lifecycle_before_fork(void)

@@ -10,7 +10,7 @@
 #include "../base/types.h"
 
 /* After a fork the forking thread comes to a slow path so often, until the worker is back. */
-#define LIFECYCLE_SUMMONS_BYTES 4096
+#define LIFECYCLE_SUMMONS_BYTES 256
 
 /* True when this process is profiled from now on; false: dormant for good. */
 TL_INTERNAL bool lifecycle_start(void);
