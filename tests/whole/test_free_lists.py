@@ -191,8 +191,8 @@ def documents_of():
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_an_innocent_is_never_blamed(python, documents_of, pattern, setting):
-    check(blame_of_pattern(documents_of(python, setting), pattern), setting)
+def test_an_innocent_is_never_blamed(few_pythons, documents_of, pattern, setting):
+    check(blame_of_pattern(documents_of(few_pythons, setting), pattern), setting)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

@@ -165,20 +165,20 @@ def run_of():
 
 
 @pytest.mark.parametrize("function", EXPECTED)
-def test_survivors_are_told_by_type(python, run_of, function):
-    document = run_of(python)[0].document(function)
+def test_survivors_are_told_by_type(few_pythons, run_of, function):
+    document = run_of(few_pythons)[0].document(function)
     wanted, least, pooled = EXPECTED[function]
     found = {row["type"]: row["bytes"] for row in document["types"]}
     assert wanted in found, found
     assert found[wanted] >= 0.95 * least, found
-    if python.minor in pooled:
+    if few_pythons.minor in pooled:
         assert document["uncertain_bytes"] >= 0.95 * least
     elif function not in ("list_items", "small_items", "items_of_classes", "big_dicts", "sub_tables"):  # parts of them are
         assert document["uncertain_bytes"] <= 0.05 * document["live_bytes"]
 
 
-def test_in_total_too(python, run_of):
-    _, snapshot = run_of(python)
+def test_in_total_too(few_pythons, run_of):
+    _, snapshot = run_of(few_pythons)
     total = {row["type"]: (row["bytes"], row["count"]) for row in snapshot["types"]}
     assert 600 <= total["__main__.Session"][1] <= 610
     assert 600 <= total["__main__.Größe"][1] <= 610
