@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 import harness  # noqa: E402
 import interpreters  # noqa: E402
+import watchdog  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -21,6 +22,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    watchdog.keep_cores()
     if not harness.LIBRARY.exists() and not hasattr(config, "workerinput"):
         subprocess.run(["make", "-C", str(harness.ROOT), "build"], check=True)
 

@@ -186,8 +186,9 @@ class Run:
 
     def check(self, status=0):
         """The program itself went well."""
-        assert self.status == status, "status %r\nstdout: %s\nstderr: %s" % (
-            self.status, self.stdout[-2000:], self.stderr[-4000:])
+        assert self.status == status, "status %r\nstdout: %s\nstderr: %s\n%s" % (
+            self.status, self.stdout[-2000:], self.stderr[-4000:],
+            watchdog.crash(self.folder, self.argv[0]) if self.status < 0 else "")
         return self
 
     # What it wrote

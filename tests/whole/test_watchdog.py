@@ -1,6 +1,8 @@
-"""The watchdog itself: a program that hangs is shown with the stack of each of its threads."""
+"""The watchdog itself: a program that hangs or crashes is shown with the stack of each of its threads."""
 
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from harness import profile
@@ -28,3 +30,11 @@ def test_a_hang_is_reported_with_every_threads_stack(one_python, monkeypatch, de
         assert "worker_main" in report and ("sem_" in report or "futex" in report)
     else:
         assert report.count("\nthread ") >= 4 and " trackleak state S " in report and "only what the kernel knows" in report
+
+
+def test_a_crash_is_reported_with_the_stack_of_the_thread(one_python):
+    if not shutil.which("gdb") or re.search("^[|/]", Path("/proc/sys/kernel/core_pattern").read_text()):
+        pytest.skip("no gdb, or cores do not go to the current folder")
+    with pytest.raises(AssertionError, match="status -11") as error:
+        profile(one_python, "import ctypes\nctypes.string_at(1)\n").check()
+    assert re.search(r"#0 .*str", str(error.value)) and "main" in str(error.value)

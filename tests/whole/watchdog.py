@@ -1,8 +1,9 @@
-"""What every thread of a program that hangs is doing, for the report of the test that found it."""
+"""What every thread of a program that hangs, or has crashed, is doing, for the report of the test that found it."""
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,27 @@ def _threads(pid):
             (task / "syscall").read_text().strip())
 
 
+def _debugger(*arguments):
+    """What gdb says of every thread."""
+    done = subprocess.run(["gdb", "-batch", "-nx", *arguments, "-ex", "thread apply all backtrace 40"],
+                          capture_output=True, text=True, errors="replace", timeout=60, stdin=subprocess.DEVNULL)
+    return "\n".join(line for line in done.stdout.splitlines() if line.startswith(("#", "Thread"))) or done.stderr
+
+
+def keep_cores():
+    """From now on what crashes leaves a core in its current folder, where the system lets it."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+
+def crash(folder, executable):
+    """Text: the stacks in the core that a program left in this folder."""
+    found = sorted(folder.glob("core*"))
+    if not found or not shutil.which("gdb"):
+        return "no stacks: %s" % ("no gdb here" if found else "it left no core")
+    return _debugger(executable, str(found[-1]))
+
+
 def stacks(leader):
     """Text: the stack of every thread of every process of the session."""
     parts = []
@@ -45,11 +67,7 @@ def stacks(leader):
             parts.append("-- process %d: %s" % (
                 pid, Path("/proc/%d/cmdline" % pid).read_bytes().replace(b"\0", b" ").decode(errors="replace")))
             if shutil.which("gdb"):
-                done = subprocess.run(["gdb", "-batch", "-nx", "-p", str(pid), "-ex", "thread apply all backtrace 40"],
-                                      capture_output=True, text=True, errors="replace", timeout=60,
-                                      stdin=subprocess.DEVNULL)
-                parts.append("\n".join(line for line in done.stdout.splitlines()
-                                       if line.startswith(("#", "Thread"))) or done.stderr)
+                parts.append(_debugger("-p", str(pid)))
             else:
                 parts.append("no gdb here: no stacks, only what the kernel knows")
                 parts.extend(_threads(pid))
