@@ -459,9 +459,8 @@ static bool elastic_post_join(uint64_t until_ns)
 	return pthread_timedjoin_np(elastic_post.thread, NULL, &until) == 0;
 }
 
-TL_INTERNAL bool elastic_post_stop(unsigned wait_ms)
+static bool elastic_post_stop_by(uint64_t until_ns)
 {
-	uint64_t until_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
 	struct timespec until = elastic_post_deadline(until_ns);
 	bool has_ended;
 
@@ -488,11 +487,16 @@ TL_INTERNAL bool elastic_post_stop(unsigned wait_ms)
 	return has_ended;
 }
 
+TL_INTERNAL bool elastic_post_stop(unsigned wait_ms)
+{
+	return elastic_post_stop_by(clock_precise_ns() + wait_ms * UINT64_C(1000000));
+}
+
 TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 {
 	unsigned stop_ms = wait_ms < ELASTIC_POST_STOP_MS ? wait_ms : ELASTIC_POST_STOP_MS;
-	uint64_t until_ns = clock_precise_ns() + (wait_ms - stop_ms) * UINT64_C(1000000);
-	struct timespec until = elastic_post_deadline(until_ns);
+	uint64_t end_ns = clock_precise_ns() + wait_ms * UINT64_C(1000000);
+	struct timespec until = elastic_post_deadline(end_ns - stop_ms * UINT64_C(1000000));
 	struct elastic_counts *counts = &elastic_post.counts;
 	bool has_ended;
 
@@ -505,7 +509,8 @@ TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 		       ETIMEDOUT)
 		continue;
 	pthread_mutex_unlock(&elastic_post.lock);
-	has_ended = elastic_post_stop(stop_ms);
+	/* All that is left: a thread inside libcurl must not meet the end of its TLS library. */
+	has_ended = elastic_post_stop_by(end_ns);
 	pthread_mutex_lock(&elastic_post.lock);
 	if (has_ended)
 		elastic_queue_drop();
