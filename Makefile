@@ -121,8 +121,9 @@ $(VENV)/ready: tools/requirements.txt
 PYTEST = PYTHONDONTWRITEBYTECODE=1 PYTHON_VERSION=$(PYTHON_VERSION) $(VENV)/bin/python -m pytest \
 	-p no:cacheprovider tests/whole tests/cli $(PYTEST_ARGS)
 
+# Four at once also on two cores: most tests wait for a program's clock.
 whole: deps-test build $(VENV)/ready  ## the library under real interpreters (pytest)
-	@$(PYTEST) -n 2
+	@$(PYTEST) -n 4
 
 test-long: deps-test build unit $(VENV)/ready  ## the same, in full length, on every interpreter
 	@TRACKLEAK_TEST_PYTHONS=all $(PYTEST) -n 2 --long
