@@ -10,8 +10,11 @@
  * What libcurl allocates comes by malloc through our hooks; the thread is busy, so it is not
  * profiled.
  *
- * Exit: OpenSSL takes itself down by atexit, and TLS after that fails. Our own atexit function,
- * registered after libcurl's initialisation, runs before it.
+ * Exit: OpenSSL takes itself down by atexit, and TLS after that fails; while it is being initialised,
+ * it crashes (seen: a program that ended in the middle of our loading). So our own atexit function
+ * is registered before libcurl is loaded, and waits for that; and an OpenSSL that we are the first
+ * to need is told not to take itself down. One that the program needed before registered earlier
+ * than we, so ours runs before.
  */
 #include "elastic_http.h"
 
@@ -33,6 +36,8 @@
 #define ELASTIC_HTTP_TOTAL_MS   10000
 #define ELASTIC_HTTP_WAIT_MS    20   /* how soon an interrupt is seen */
 #define ELASTIC_HTTP_GZIP_FROM  1024 /* bytes; less is not worth it */
+
+#define OPENSSL_NO_ATEXIT UINT64_C(0x80000) /* openssl/crypto.h, 1.1.1 and later */
 
 /* curl/curl.h */
 enum {
@@ -157,6 +162,16 @@ static void elastic_http_load_zlib(void)
 		elastic_zlib.init = NULL;
 }
 
+/* Among what libcurl needs; with another TLS library there is none. */
+static void elastic_http_keep_openssl(void *library)
+{
+	int (*init)(uint64_t, const void *);
+
+	*(void **)&init = dlsym(library, "OPENSSL_init_crypto");
+	if (init != NULL)
+		(void)init(OPENSSL_NO_ATEXIT, NULL);
+}
+
 TL_INTERNAL enum tl_err elastic_http_load(void (*before_cleanup)(void))
 {
 	static const char *const names[] = {"libcurl.so.4", "libcurl-gnutls.so.4"};
@@ -184,18 +199,20 @@ TL_INTERNAL enum tl_err elastic_http_load(void (*before_cleanup)(void))
 
 	if (elastic_curl.is_loaded || elastic_curl.has_failed)
 		return elastic_curl.is_loaded ? TL_OK : TL_ERR_UNKNOWN;
+	(void)atexit(before_cleanup); /* no room: exit's last dump comes too late for TLS */
 	for (size_t i = 0; i < TL_COUNT_OF(names) && library == NULL; i++)
 		library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
 	for (size_t i = 0; i < TL_COUNT_OF(symbols) && library != NULL; i++)
 		*(void **)symbols[i].place =
 			elastic_http_symbol(library, symbols[i].name, &is_missing);
+	if (library != NULL)
+		elastic_http_keep_openssl(library);
 	if (library == NULL || is_missing ||
 	    elastic_curl.global_init(CURL_GLOBAL_DEFAULT_FLAGS) != 0) {
 		elastic_curl.has_failed = true;
 		return TL_ERR_UNKNOWN;
 	}
 	elastic_http_load_zlib();
-	(void)atexit(before_cleanup); /* no room: exit's last dump comes too late for TLS */
 	elastic_curl.is_loaded = true;
 	return TL_OK;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     watchdog.keep_cores()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     if not harness.LIBRARY.exists() and not hasattr(config, "workerinput"):
         subprocess.run(["make", "-C", str(harness.ROOT), "build"], check=True)
 

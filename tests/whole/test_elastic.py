@@ -417,6 +417,29 @@ def test_a_slow_name_server_is_waited_for(one_python, tmp_path):
     assert native[0] == native[1], "what the look-up allocates is nobody's business"
 
 
+def test_a_program_may_end_while_libcurl_is_being_loaded(few_pythons, tmp_path):
+    """OpenSSL took itself down by atexit in the middle of its own initialisation in our thread: SIGSEGV, 1 of 300."""
+    slow = shim(tmp_path, r'''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+int pthread_rwlock_wrlock(pthread_rwlock_t *lock)
+{
+	static int (*real)(pthread_rwlock_t *);
+	if (real == NULL)
+		real = (int (*)(pthread_rwlock_t *))dlsym(RTLD_NEXT, "pthread_rwlock_wrlock");
+	if (gettid() != getpid())
+		usleep(300);
+	return real(lock);
+}
+''')
+    with FakeElastic() as server:
+        for wait in (0, 0.1, 0.2):
+            run = profile(few_pythons, LEAK, [wait], preload_also=[slow], settings=shipping(server)).check()
+            assert queued(run)
+
+
 def test_a_name_that_nobody_knows_is_said(one_python):
     run = profile(one_python, LEAK, settings=shipping("http://elastic.invalid:9200")).check()
     assert "could not resolve host: elastic.invalid" in said(run)[0] and lost(run) == len(queued(run))
