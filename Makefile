@@ -112,11 +112,12 @@ unit: deps-test $(UNIT_TESTS)  ## the modules by themselves (cmocka)
 asan ubsan tsan:  ## the unit tests under gcc's sanitizers
 	$(Q)$(MAKE) --no-print-directory unit FLAVOUR=$@
 
+# Several checkouts share it, maybe at once: it is made anew only when what it holds is not what is asked for.
 $(VENV)/ready: tools/requirements.txt
 	$(call say,VENV,$(VENV))
-	$(Q)python3 -m venv --clear $(VENV)
-	$(Q)$(VENV)/bin/pip install -q --disable-pip-version-check -r $<
-	$(Q)touch $@
+	$(Q)mkdir -p $(CACHE)
+	$(Q)flock $(VENV).lock sh -ec 'cmp -s $< $(VENV)/requirements.txt || { python3 -m venv --clear $(VENV); \
+		$(VENV)/bin/pip install -q --disable-pip-version-check -r $<; cp $< $(VENV)/requirements.txt; }; touch $@'
 
 PYTEST = PYTHONDONTWRITEBYTECODE=1 PYTHON_VERSION=$(PYTHON_VERSION) $(VENV)/bin/python -m pytest \
 	-p no:cacheprovider tests/whole tests/cli $(PYTEST_ARGS)
