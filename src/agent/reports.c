@@ -28,7 +28,7 @@ static struct {
 	bool has_missed; /* there was no memory to freeze them: what is taken later is not them */
 	bool is_over;    /* the final dump is written, and stands; atomic */
 	pthread_mutex_t lock;
-	char hostname[65], program[64];
+	char hostname[65], program[64], script[256];
 	double cpu_s; /* atomic */
 } reports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -37,11 +37,13 @@ TL_INTERNAL void reports_start(void)
 	if (gethostname(reports.hostname, sizeof(reports.hostname) - 1) != 0)
 		reports.hostname[0] = 0;
 	proc_program_name(reports.program, sizeof(reports.program));
+	proc_script_name(reports.script, sizeof(reports.script));
 	reports.identity = (struct snapshot_identity){
 		.pid = (uint32_t)getpid(),
 		.process_start = proc_start_time((uint64_t)getpid()),
 		.hostname = reports.hostname,
 		.program = reports.program,
+		.script = reports.script,
 		.python_version = py_layout.version != NULL ? py_layout.version : "",
 	};
 }

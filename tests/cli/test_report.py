@@ -87,6 +87,21 @@ def test_a_fleet_is_one_service(command, snapshot, tmp_path):
     assert "3 processes" in command("report", tmp_path).stdout
 
 
+def test_two_programs_of_one_interpreter_are_two_services(command, snapshot, tmp_path):
+    for pid, script, time in ((1, "a.py", 0), (2, "a.py", 0), (3, "b.py", -10), (4, None, -20), (5, None, -20)):
+        document = snapshots.sample()
+        document["process"].update(pid=pid, **({"script": script} if script else {}))
+        document["dump"]["time"] += time
+        snapshot(document, "snapshot-%d.json" % pid)
+
+    assert "python3 a.py, 2 processes" in command("report", tmp_path).stdout
+    for pid in (1, 2):
+        (tmp_path / ("snapshot-%d.json" % pid)).unlink()
+    assert "python3 b.py, pid 3, " in command("report", tmp_path).stdout
+    (tmp_path / "snapshot-3.json").unlink()
+    assert "python3, 2 processes" in command("report", tmp_path).stdout, "of an agent that did not write it"
+
+
 def test_diff_reads_as_it_did(command, snapshot, golden, tmp_path):
     done = command("diff", snapshot(), snapshot(snapshots.grown(), "later.json"))
     golden("diff.txt", done.stdout.replace(str(tmp_path), "DIR"))
@@ -128,7 +143,7 @@ def test_of_a_fleet_that_runs_only_those_count_that_do_and_the_worst_is_named(co
     lines = command("ps").stdout.splitlines()
     (total,) = [line for line in lines if "30 processes" in line]
     assert re.search(r"^ +=  30 processes .* \+372\.0 MB/h  leaking   worst: pid %d$" % workers[7].pid, total)
-    assert len([line for line in lines if "sleep 1000" in line and " leaking " in line]) == 30
+    assert len([line for line in lines if workers[0].command in line and " leaking " in line]) == 30
 
     for worker in workers[2:]:
         worker.end()
