@@ -273,6 +273,7 @@ static void history_read_function(struct reader *reader, const json_t *object,
 	figures->retention = reader_number_or_nan(reader, object, "retention_pct") / 100;
 	figures->live_bytes = history_estimate(reader, object, "live_bytes", "live_bytes_se");
 	figures->live_count = history_estimate(reader, object, "live_count", "live_count_se");
+	function->lines = region_alloc(0, sizeof(*function->lines)); /* none, as a pointer */
 	function->types = region_alloc(function->type_count, sizeof(*function->types));
 	for (size_t i = 0; i < function->type_count; i++) {
 		const json_t *type = reader_element(reader, types, i, "types");
