@@ -1,7 +1,7 @@
 /* control_client: asks the agent in a running process, over its control socket (docs/FORMAT.md).
  *
- * Promises  no call takes longer than CONTROL_CLIENT_S, or what was set instead; who answers is that process and none other;
- *           what is wrong is one line in `why`, and never ends the command.
+ * Promises  no call takes longer than CONTROL_CLIENT_S, or what was set instead; who answers is
+ *           that process and none other; what is wrong is one line in `why`, and never ends the command.
  */
 #ifndef TL_CLI_PROFILE_CONTROL_CLIENT_H
 #define TL_CLI_PROFILE_CONTROL_CLIENT_H

@@ -10,6 +10,7 @@
 
 #include "../base/fail.h"
 #include "../base/keep.h"
+#include "../base/lookup.h"
 #include "../base/region.h"
 #include "reader.h"
 
@@ -76,7 +77,7 @@ static bool history_take_line(const char *text, struct history_line *line)
 		.is_process = strncmp(kind, "\"process\"", 9) == 0,
 		.is_function = strncmp(kind, "\"function\"", 10) == 0,
 	};
-	return true;
+	return line->time > 0; /* not NaN */
 }
 
 static void history_read_file(const char *path, history_visit *visit, void *context)
@@ -112,10 +113,21 @@ bool history_is_file(const char *path)
 	       (suffix[0] == '.' && strspn(suffix + 1, "0123456789") == strlen(suffix + 1));
 }
 
+static bool history_is_new(struct lookup *seen, const struct stat *status)
+{
+	size_t known = seen->used;
+	char inode[32];
+
+	snprintf(inode, sizeof(inode), "%ju", (uintmax_t)status->st_ino);
+	lookup_put(seen, inode, known);
+	return seen->used > known;
+}
+
 static void history_read(const char *path, history_visit *visit, void *context)
 {
 	struct stat status;
 	const struct dirent *entry;
+	struct lookup seen = {0};
 	DIR *stream;
 
 	if (stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) {
@@ -131,7 +143,9 @@ static void history_read(const char *path, history_visit *visit, void *context)
 		if (!history_is_file(entry->d_name))
 			continue;
 		file = keep_text("%s/%s", path, entry->d_name);
-		history_read_file(file, visit, context);
+		/* A log that is rotated meanwhile would be met again under its new name. */
+		if (stat(file, &status) == 0 && history_is_new(&seen, &status))
+			history_read_file(file, visit, context);
 		free(file);
 	}
 	closedir(stream);
@@ -155,19 +169,11 @@ static struct history_dump *history_dump(struct history *history, const struct h
 	return &history->dumps[history->count++];
 }
 
-/* A number of a line's document. */
-static double history_number(const char *text, const char *name)
-{
-	const char *at = history_field(text, name);
-
-	return at != NULL ? strtod(at, NULL) : 0;
-}
-
 static void history_note_dump(void *context, const struct history_line *line)
 {
 	struct history *history = context;
 	struct history_dump *dump;
-	double functions;
+	const char *functions;
 
 	if (!history_is_of(history, line))
 		return;
@@ -175,10 +181,9 @@ static void history_note_dump(void *context, const struct history_line *line)
 	dump->functions += line->is_function;
 	if (!line->is_process)
 		return;
-	functions = fmax(0, history_number(line->text, "\"functions\":"));
-	dump->least = (size_t)fmin(functions, HISTORY_FUNCTIONS);
-	dump->live_bytes = history_number(line->text, "\"live_bytes\":");
-	dump->rss_bytes = history_number(line->text, "\"rss_bytes\":");
+	functions = history_field(line->text, "\"functions\":");
+	if (functions != NULL)
+		dump->least = (size_t)fmin(fmax(0, strtod(functions, NULL)), HISTORY_FUNCTIONS);
 }
 
 static int history_by_time(const void *a, const void *b)

@@ -9,8 +9,7 @@
 #include "profile.h"
 
 struct history_dump {
-	double number, time; /* epoch seconds */
-	double live_bytes, rss_bytes;
+	double number, time;     /* epoch seconds */
 	size_t functions, least; /* read, and what a whole dump has at least */
 };
 
