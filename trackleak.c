@@ -28,6 +28,7 @@
 #include "src/process/own_code.c"
 #include "src/process/real_malloc.c"
 #include "src/process/modules.c"
+#include "src/process/script_name.c"
 #include "src/process/proc_memory.c"
 #include "src/process/py_layout.c"
 #include "src/process/py_lines.c"

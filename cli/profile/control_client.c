@@ -24,6 +24,13 @@
 #define CONTROL_FOLDERS 8
 #define CONTROL_ANSWER  ((size_t)64 * 1024)
 
+static double control_patience_s = CONTROL_CLIENT_S;
+
+void control_client_set_patience(double seconds)
+{
+	control_patience_s = seconds;
+}
+
 /* The folders where sockets of this user's processes may be; `pid` 0: of no one of them. NULL at
  * the end. */
 static char **control_folders(pid_t pid)
@@ -69,7 +76,7 @@ static int control_connect_to(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	control_set_patience(fd, CONTROL_CLIENT_S);
+	control_set_patience(fd, control_patience_s);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	error = errno;
@@ -116,7 +123,7 @@ static int control_connect(pid_t pid, char why[CONTROL_CLIENT_WHY])
 /* One line, or NULL. The buffer has CONTROL_ANSWER bytes. */
 static char *control_exchange(int fd, const char *request, char *buffer)
 {
-	double until = process_now() + CONTROL_CLIENT_S;
+	double until = process_now() + control_patience_s;
 	char *line = keep_text("%s\n", request);
 	size_t length = 0;
 	ssize_t got = send(fd, line, strlen(line), MSG_NOSIGNAL);

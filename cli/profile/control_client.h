@@ -1,7 +1,7 @@
 /* control_client: asks the agent in a running process, over its control socket (docs/FORMAT.md).
  *
- * Promises  no call takes longer than CONTROL_CLIENT_S; who answers is that process and none other;
- *           what is wrong is one line in `why`, and never ends the command.
+ * Promises  no call takes longer than CONTROL_CLIENT_S, or what was set instead; who answers is
+ *           that process and none other; what is wrong is one line in `why`, and never ends the command.
  */
 #ifndef TL_CLI_PROFILE_CONTROL_CLIENT_H
 #define TL_CLI_PROFILE_CONTROL_CLIENT_H
@@ -14,6 +14,9 @@
 #define CONTROL_CLIENT_S       20
 #define CONTROL_CLIENT_WHY     512
 #define CONTROL_CLIENT_REQUEST 254 /* bytes of a request, at most */
+
+/* How long a call may take from now on, in seconds. */
+void control_client_set_patience(double seconds);
 
 /* The agent's answer, an object; NULL: there is none, or it refused. The caller owns it. */
 json_t *control_client_ask(pid_t pid, const char *request, char why[CONTROL_CLIENT_WHY]);

@@ -79,10 +79,11 @@ struct profile {
 	const char *path;
 	size_t processes; /* summed up; 1: one snapshot */
 	size_t ended;     /* processes of the service that have ended and are not in the sums */
-	struct profile *const *parts; /* the processes; NULL: one */
-	double pid, start, time, elapsed_s, dump;
+	struct profile *const *parts;                            /* the processes; NULL: one */
+	double pid, start, time, elapsed_s, dump, baseline_time; /* NaN: there is no baseline */
 	bool is_forked, is_final;
-	const char *hostname, *job_name, *program, *python_version;
+	const char *hostname, *job_name, *program, *script, *python_version;
+	const char *title; /* for people: python3.11 app.py */
 	double sample_rate, sample_bytes, min_size;
 	double live_samples, live_capacity, lost_samples, thinned, other_functions;
 	double rss_bytes, peak_rss_bytes, peak_live_bytes, peak_live_time;

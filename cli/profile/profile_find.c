@@ -106,9 +106,9 @@ static double profile_find_end(const struct profile *profile)
 
 static bool profile_find_is_same_service(const struct profile *a, const struct profile *b)
 {
-	return strcmp(a->program, b->program) == 0 && strcmp(a->job_name, b->job_name) == 0 &&
-	       strcmp(a->hostname, b->hostname) == 0 && a->start <= profile_find_end(b) &&
-	       b->start <= profile_find_end(a);
+	return strcmp(a->program, b->program) == 0 && strcmp(a->script, b->script) == 0 &&
+	       strcmp(a->job_name, b->job_name) == 0 && strcmp(a->hostname, b->hostname) == 0 &&
+	       a->start <= profile_find_end(b) && b->start <= profile_find_end(a);
 }
 
 bool profile_find_is_worse(const struct profile *a, const struct profile *b)

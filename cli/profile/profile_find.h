@@ -23,7 +23,7 @@ bool profile_find_is_snapshot(const char *name);
 bool profile_find_is_running(const struct profile *profile);
 /* Is the verdict of `a` worse, or the same and it holds more? */
 bool profile_find_is_worse(const struct profile *a, const struct profile *b);
-/* The newest service of a folder, as one: the processes of one program whose profiles overlap;
+/* The newest service of a folder, as one: the processes of one program and script whose profiles overlap;
  * while some of them run, only those. NULL when there is no snapshot. */
 struct profile *profile_find_newest(const char *folder, const struct profile **worst);
 /* One profile for `wanted` (NULL: the newest service in the usual folders); fails with one line.

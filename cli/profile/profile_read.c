@@ -242,6 +242,17 @@ static const struct {
 	{"memory", profile_read_memory_places, TL_COUNT_OF(profile_read_memory_places)},
 };
 
+/* Of a path its last part: it is to tell a person, not the services. */
+static const char *profile_read_title(const struct profile *profile)
+{
+	const char *slash = strrchr(profile->script, '/');
+
+	return profile->script[0] == '\0'
+		       ? profile->program
+		       : region_text("%s %s", profile->program,
+				     slash != NULL ? slash + 1 : profile->script);
+}
+
 static void profile_read_head(struct reader *reader, struct profile *profile)
 {
 	const json_t *process = json_object_get(reader->root, "process"),
@@ -259,8 +270,11 @@ static void profile_read_head(struct reader *reader, struct profile *profile)
 	profile->hostname = reader_string(reader, process, "hostname");
 	profile->job_name = reader_string(reader, process, "job_name");
 	profile->program = reader_string(reader, process, "program");
+	profile->script = reader_string(reader, process, "script");
+	profile->title = profile_read_title(profile);
 	profile->python_version = reader_string(reader, process, "python_version");
 	profile->is_final = reader_flag(reader, dump, "final");
+	profile->baseline_time = reader_number_or_nan(reader, dump, "baseline_time");
 	profile->live_bytes = reader_estimate(reader, memory, "live_bytes");
 	profile->live_count = reader_estimate(reader, memory, "live_count");
 }

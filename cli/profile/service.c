@@ -102,7 +102,7 @@ bool service_refresh(struct service *service)
 	return true;
 }
 
-static const struct profile *service_part(const struct service *service, size_t index)
+const struct profile *service_part(const struct service *service, size_t index)
 {
 	return service->profile->parts != NULL ? service->profile->parts[index] : service->profile;
 }

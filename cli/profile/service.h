@@ -24,6 +24,7 @@ struct service {
 void service_open(struct service *service, const char *wanted);
 /* Is there something newer? Then it is read. */
 bool service_refresh(struct service *service);
+const struct profile *service_part(const struct service *service, size_t index);
 size_t service_running(const struct service *service); /* processes of the profile that still run */
 double service_rss(const struct service *service);     /* of those that run, now */
 /* What is known now becomes what differences are counted from; or nothing does. */

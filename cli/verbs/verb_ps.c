@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERB_PS_COMMAND 100 /* bytes */
+#define VERB_PS_COMMAND    100 /* bytes */
+#define VERB_PS_PATIENCE_S 3   /* for one that is stopped */
 
 /* A process, and the command line by which it is told from other services. */
 struct verb_ps {
@@ -154,6 +155,7 @@ static int verb_ps_run(const struct verb *verb, int argc, const char **argv)
 	FILE *out;
 
 	verb_options(verb, options, argc, argv, 0, 0);
+	control_client_set_patience(VERB_PS_PATIENCE_S);
 	verb_ps_find(&list);
 	out = terminal_open(NULL, true);
 	fprintf(out, "%8s  %-24s %11s %11s %14s  %-8s  %s\n", "PID", "SINCE", "RSS", "LIVE",

@@ -1,12 +1,14 @@
 /* DESIGN: once a second the processes' RSS is read and the files are looked at; between, keys are
- * waited for. What a key does to a running process (a snapshot, a baseline) happens here, in
- * verb_top_write and verb_top_key.
+ * waited for. A key for a snapshot or a baseline asks the processes over their control sockets;
+ * what they cannot be asked for is made of the last dump, and the message says so.
  */
 #include "verb.h"
 
 #include "../base/fail.h"
 #include "../base/keep.h"
 #include "../base/process.h"
+#include "../profile/control_client.h"
+#include "../profile/profile_find.h"
 #include "../profile/profile_read.h"
 #include "../view/screen.h"
 #include "../view/top_view.h"
@@ -22,8 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERB_TOP_TICK_S 1.0
-#define VERB_TOP_LIMIT  ((size_t)512 << 20)
+#define VERB_TOP_TICK_S     1.0
+#define VERB_TOP_PATIENCE_S 5 /* of a key, for a process that does not answer */
+#define VERB_TOP_LIMIT      ((size_t)512 << 20)
 
 __attribute__((format(printf, 2, 3))) static void verb_top_say(struct top_view *top,
 							       const char *format, ...)
@@ -59,20 +62,33 @@ static int verb_top_copy(const char *from, const char *to)
 	return error;
 }
 
+/* Copies what this process writes now, if it can be asked, else its last dump's. Returns errno. */
+static int verb_top_write_one(const struct profile *part, const char *to, size_t *asked,
+			      char why[CONTROL_CLIENT_WHY])
+{
+	char *fresh = NULL;
+
+	if (profile_find_is_running(part))
+		fresh = control_client_snapshot((pid_t)part->pid, why);
+	*asked += fresh != NULL;
+	return verb_top_copy(fresh != NULL ? fresh : part->path, to);
+}
+
 /* The snapshot, or of several processes a folder of them, into the current folder. */
 static void verb_top_write(struct top_view *top)
 {
 	const struct profile *profile = top->service.profile;
-	char name[64], *path;
+	char name[64], *path, why[CONTROL_CLIENT_WHY] = "the process is gone";
 	struct tm parts;
 	time_t now = time(NULL);
+	size_t asked = 0;
 	int error = 0;
 
 	localtime_r(&now, &parts);
 	strftime(name, sizeof(name), "trackleak-%Y%m%d-%H%M%S", &parts);
 	if (profile->parts == NULL) {
 		path = keep_text("%s-%.0f.json", name, profile->pid);
-		error = verb_top_copy(profile->path, path);
+		error = verb_top_write_one(profile, path, &asked, why);
 	} else {
 		path = keep_copy(name);
 		error = mkdir(path, 0700) != 0 ? errno : 0;
@@ -80,15 +96,60 @@ static void verb_top_write(struct top_view *top)
 			const struct profile *part = profile->parts[i];
 			char *to = keep_text("%s/snapshot-%.0f.json", path, part->pid);
 
-			error = verb_top_copy(part->path, to);
+			error = verb_top_write_one(part, to, &asked, why);
 			free(to);
 		}
 	}
-	if (error == 0)
-		verb_top_say(top, "written to %s", path);
-	else
+	if (error != 0)
 		verb_top_say(top, "%s could not be written: %s", path, strerror(error));
+	else if (asked == profile->processes)
+		verb_top_say(top, "written to %s, as of now", path);
+	else if (asked == 0)
+		verb_top_say(top, "written to %s, as of the last dump: %s", path, why);
+	else
+		verb_top_say(top, "written to %s, %zu of %zu as of now", path, asked,
+			     profile->processes);
 	free(path);
+}
+
+/* Asks every process that runs; returns how many did it. */
+static size_t verb_top_ask(const struct top_view *top, const char *request,
+			   char why[CONTROL_CLIENT_WHY])
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < top->service.profile->processes; i++) {
+		const struct profile *part = service_part(&top->service, i);
+		json_t *answer = NULL;
+
+		if (profile_find_is_running(part))
+			answer = control_client_ask((pid_t)part->pid, request, why);
+		done += answer != NULL;
+		json_decref(answer);
+	}
+	return done;
+}
+
+/* Differences are counted from what is known now, and growth and verdicts begin anew in the
+ * processes. */
+static void verb_top_baseline(struct top_view *top)
+{
+	char why[CONTROL_CLIENT_WHY] = "the process is gone";
+	size_t asked;
+
+	if (verb_top_ask(top, "snapshot", why) > 0)
+		service_refresh(&top->service);
+	asked = verb_top_ask(top, "baseline", why);
+	service_take_baseline(&top->service);
+	top->by_difference = true;
+	if (asked == 0)
+		verb_top_say(top, "baseline taken here only, from dump %.0f: %s",
+			     top->service.profile->dump, why);
+	else if (asked == 1 && top->service.profile->processes == 1)
+		verb_top_say(top, "baseline taken in the process: growth begins anew");
+	else
+		verb_top_say(top, "baseline taken in %zu of %zu processes: growth begins anew",
+			     asked, top->service.profile->processes);
 }
 
 static void verb_top_sort(struct top_view *top, enum rows_sort sort)
@@ -178,10 +239,7 @@ static bool verb_top_key(struct top_view *top, int key)
 		top->choice.leaks = !top->choice.leaks;
 		return true;
 	case 'b':
-		service_take_baseline(&top->service);
-		top->by_difference = true;
-		verb_top_say(top, "baseline taken: differences are counted from dump %.0f",
-			     top->service.profile->dump);
+		verb_top_baseline(top);
 		return true;
 	case 'B':
 		service_drop_baseline(&top->service);
@@ -266,6 +324,7 @@ static int verb_top_run(const struct verb *verb, int argc, const char **argv)
 	struct top_view top = {.choice = {.sort = ROWS_GROWTH, .max_size = INFINITY}};
 
 	screen_check();
+	control_client_set_patience(VERB_TOP_PATIENCE_S);
 	service_open(&top.service, words[0]);
 	top.rss.start = process_now();
 	top_view_arrange(&top);

@@ -88,13 +88,19 @@ struct changes report_diff_of(const struct rows *before, const struct rows *afte
 
 static void report_diff_head(FILE *out, const char *word, const struct profile *profile)
 {
-	char time[SHOW_WORD], live[SHOW_WORD], rss[SHOW_WORD];
+	char text[SHOW_WORD];
 
 	fprintf(out, "%s ", word);
 	show_plain(out, profile->path);
-	fprintf(out, ": pid %.0f, %s, live %s, RSS %s\n", profile->pid,
-		show_time(time, profile->time), show_size(live, profile->live_bytes.value),
-		show_size(rss, profile->rss_bytes));
+	if (profile->processes == 1)
+		fprintf(out, ": pid %.0f", profile->pid);
+	else
+		fprintf(out, ": %zu processes", profile->processes);
+	fprintf(out, ", %s", show_time(text, profile->time));
+	fprintf(out, ", live %s", show_size(text, profile->live_bytes.value));
+	if (!isnan(profile->rss_bytes))
+		fprintf(out, ", RSS %s", show_size(text, profile->rss_bytes));
+	fputc('\n', out);
 }
 
 void report_diff(FILE *out, const struct profile *before, const struct profile *after,

@@ -28,7 +28,7 @@ void report_head(FILE *out, const struct profile *profile, const struct profile 
 	const struct profile_function *whose;
 	const char *verdict = profile_worst(profile, &whose);
 
-	show_plain(out, profile->program);
+	show_plain(out, profile->title);
 	if (profile->processes == 1)
 		fprintf(out, ", pid %.0f", profile->pid);
 	else

@@ -71,6 +71,7 @@ static void report_json_row(FILE *out, const struct profile *profile, const stru
 void report_json_head(FILE *out, const struct profile *profile)
 {
 	report_json_string(out, "program", profile->program);
+	report_json_string(out, "script", profile->script);
 	report_json_string(out, "hostname", profile->hostname);
 	report_json_string(out, "job_name", profile->job_name);
 	report_json_string(out, "python_version", profile->python_version);

@@ -135,7 +135,7 @@ static void top_view_title(const struct top_view *top)
 	else
 		snprintf(size, sizeof(size), "%zu processes", profile->processes);
 	snprintf(text, sizeof(text), " trackleak top%s   %.99s, %s on %.99s   Python %.*s",
-		 top->is_paused ? " PAUSED" : "", profile->program, size, profile->hostname,
+		 top->is_paused ? " PAUSED" : "", profile->title, size, profile->hostname,
 		 (int)strcspn(profile->python_version, " "), profile->python_version);
 	screen_put(0, 0, screen_width(), SCREEN_BAR, text);
 }

@@ -140,6 +140,9 @@ static void control_snapshot(struct text *answer)
 	case TL_ERR_FULL:
 		control_refuse(answer, "no memory for a snapshot");
 		break;
+	case TL_ERR_REFUSED:
+		control_refuse(answer, "the process ends: its last snapshot is written");
+		break;
 	default:
 		log_folder_path(&path);
 		text_put(&path, ": the snapshot could not be written there");

@@ -381,6 +381,7 @@ TL_INTERNAL void lifecycle_go_on(void)
 
 	if (lifecycle_is_active() && lifecycle.is_over && getpid() == lifecycle.pid) {
 		lifecycle.is_over = false;
+		reports_go_on();
 		lifecycle_summon();
 	}
 	errno = saved_errno;

@@ -26,8 +26,9 @@ static struct {
 	struct snapshot_identity identity; /* these guarded by lock */
 	struct snapshot *frozen;
 	bool has_missed; /* there was no memory to freeze them: what is taken later is not them */
+	bool is_over;    /* the final dump is written, and stands; atomic */
 	pthread_mutex_t lock;
-	char hostname[65], program[64];
+	char hostname[65], program[64], script[256];
 	double cpu_s; /* atomic */
 } reports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -36,11 +37,13 @@ TL_INTERNAL void reports_start(void)
 	if (gethostname(reports.hostname, sizeof(reports.hostname) - 1) != 0)
 		reports.hostname[0] = 0;
 	proc_program_name(reports.program, sizeof(reports.program));
+	proc_script_name(reports.script, sizeof(reports.script));
 	reports.identity = (struct snapshot_identity){
 		.pid = (uint32_t)getpid(),
 		.process_start = proc_start_time((uint64_t)getpid()),
 		.hostname = reports.hostname,
 		.program = reports.program,
+		.script = reports.script,
 		.python_version = py_layout.version != NULL ? py_layout.version : "",
 	};
 }
@@ -56,6 +59,7 @@ TL_INTERNAL void reports_restart_in_child(void)
 	snapshot_release(reports.frozen);
 	reports.frozen = NULL;
 	reports.has_missed = false;
+	reports.is_over = false;
 	dump_reset_in_child();
 	snapshot_live_reset_in_child();
 	contexts_reset_in_child();
@@ -129,7 +133,8 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 		event_log_flush();
 
 	/* Between the interpreter's end and the process's there is nothing to say twice. */
-	bool is_due = !reports.has_missed && (is_final || reports.frozen == NULL);
+	bool is_due = !reports.has_missed && !TL_LOAD(reports.is_over) &&
+		      (is_final || reports.frozen == NULL);
 	struct snapshot *snapshot = reports.frozen;
 
 	if (is_due && snapshot == NULL)
@@ -143,8 +148,16 @@ TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms)
 		snapshot_release(snapshot);
 		reports.frozen = NULL;
 	}
+	/* Who waits for the lock, or was not stopped in time, would write over the last figures. */
+	if (is_final)
+		TL_STORE(reports.is_over, true);
 	pthread_mutex_unlock(&reports.lock);
 	errno = saved_errno;
+}
+
+TL_INTERNAL void reports_go_on(void)
+{
+	TL_STORE(reports.is_over, false);
 }
 
 TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms)
@@ -156,6 +169,10 @@ TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms)
 
 	if (!reports_lock_within(wait_ms))
 		return TL_ERR_UNKNOWN;
+	if (TL_LOAD(reports.is_over)) {
+		pthread_mutex_unlock(&reports.lock);
+		return TL_ERR_REFUSED;
+	}
 	snapshot = reports.frozen;
 	if (snapshot == NULL && !reports.has_missed)
 		snapshot = reports_take(false, true);

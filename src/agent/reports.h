@@ -17,12 +17,13 @@ TL_INTERNAL void reports_restart_in_child(void);
 TL_INTERNAL void reports_renew_lock(void); /* see recorder_renew_locks */
 
 /* Writes a dump. A final one waits at most `wait_ms` for another that is under way, then gives up.
- * */
+ * After it nothing is written any more, until the process goes on: reports_go_on. */
 TL_INTERNAL void reports_dump(bool is_final, unsigned wait_ms);
+TL_INTERNAL void reports_go_on(void);
 
 /* Writes the snapshot file and nothing else, as of now, or as it was frozen. It is none of the
  * dumps. TL_ERR_UNKNOWN: another dump was under way for all of `wait_ms`; TL_ERR_FULL: no memory;
- * TL_ERR_SYSTEM: it could not be written. */
+ * TL_ERR_SYSTEM: it could not be written; TL_ERR_REFUSED: the final dump is written. */
 TL_INTERNAL enum tl_err reports_snapshot(unsigned wait_ms);
 
 /* From now on growth and verdicts are of what is allocated from now on. False: another dump was

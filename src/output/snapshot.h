@@ -131,7 +131,7 @@ struct snapshot {
 	uint64_t dump;        /* 1, 2, ... */
 	bool is_final;
 	double baseline_time; /* epoch seconds; 0: none was taken */
-	const char *hostname, *job_name, *labels, *python_version, *program;
+	const char *hostname, *job_name, *labels, *python_version, *program, *script;
 
 	/* settings in force */
 	double sample_rate, sample_bytes; /* N and T now, after the governor */

@@ -166,6 +166,7 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	snapshot->labels = config.labels;
 	snapshot->python_version = identity->python_version;
 	snapshot->program = identity->program;
+	snapshot->script = identity->script;
 	snapshot->sample_rate = sampler_rate_now();
 	snapshot->sample_bytes = sampler_bytes_now();
 	snapshot->min_size = sampler_min_size;

@@ -23,7 +23,7 @@ struct snapshot_identity {
 	uint64_t libc_used, libc_free; /* what libc's allocator says of itself */
 	bool has_libc;                 /* it was asked */
 	/* They must outlive the snapshot. */
-	const char *hostname, *program, *python_version;
+	const char *hostname, *program, *script, *python_version;
 };
 
 /* NULL without memory. snapshot_release gives everything back. */

@@ -124,6 +124,7 @@ static void snapshot_json_put_process(struct snapshot_json *json, const struct s
 	snapshot_json_string(json, "job_name", snapshot->job_name);
 	snapshot_json_string(json, "labels", snapshot->labels);
 	snapshot_json_string(json, "program", snapshot->program);
+	snapshot_json_string(json, "script", snapshot->script);
 	snapshot_json_string(json, "python_version", snapshot->python_version);
 	snapshot_json_close(json, '}');
 }

@@ -2,20 +2,23 @@
 
 #include "../base/clock.h"
 #include "../base/text.h"
+#include "script_name.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Reads the start of a file as a string. False when it cannot be read. */
-static bool proc_read(const char *path, char *buffer, size_t capacity)
+#define PROC_GENERATIONS 8 /* of ancestors that are looked at */
+
+/* Reads the start of a file as a string. Returns its length, 0 when it cannot be read. */
+static size_t proc_read(const char *path, char *buffer, size_t capacity)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t length = 0;
 
 	if (fd < 0)
-		return false;
+		return 0;
 	while (length < capacity - 1) {
 		ssize_t got = read(fd, buffer + length, capacity - 1 - length);
 
@@ -25,7 +28,7 @@ static bool proc_read(const char *path, char *buffer, size_t capacity)
 	}
 	close(fd);
 	buffer[length] = 0;
-	return length > 0;
+	return length;
 }
 
 static uint64_t proc_parse_number(const char *string)
@@ -80,7 +83,7 @@ static bool proc_cgroup_read(const struct proc_cgroup_files *files, const char *
 	text_put(&text, files->root);
 	text_put_bytes(&text, group, length);
 	text_put(&text, file);
-	return !text.cut && proc_read(text_terminate(&text), content, capacity);
+	return !text.cut && proc_read(text_terminate(&text), content, capacity) > 0;
 }
 
 static struct proc_limit proc_cgroup_limit(const struct proc_cgroup_files *files, const char *group,
@@ -202,16 +205,31 @@ static const char *proc_link_name(const char *link, char *buffer, size_t capacit
 	return slash != NULL ? slash + 1 : buffer;
 }
 
+static bool proc_is_interpreter(uint64_t pid)
+{
+	char path[64], name[512];
+
+	proc_path(path, sizeof(path), pid, "/exe");
+	return strncmp(proc_link_name(path, name, sizeof(name)), "python", 6) == 0;
+}
+
+/* 0 when it cannot be read. */
+static uint64_t proc_parent(uint64_t pid)
+{
+	char path[64], stat[1024];
+
+	proc_path(path, sizeof(path), pid, "/stat");
+	return proc_read(path, stat, sizeof(stat)) > 0 ? proc_stat_field(stat, 4) : 0;
+}
+
 /* Python, and carrying this library, by the look of its maps. They are read in pieces that overlap,
  * so that no name is cut in two. */
 static bool proc_is_profiled(uint64_t pid)
 {
-	char path[64], window[8192], name[256];
-	bool is_python, has_library = false;
+	char path[64], window[8192];
+	bool is_python = proc_is_interpreter(pid), has_library = false;
 	size_t kept = 0;
 
-	proc_path(path, sizeof(path), pid, "/exe");
-	is_python = strncmp(proc_link_name(path, name, sizeof(name)), "python", 6) == 0;
 	proc_path(path, sizeof(path), pid, "/maps");
 
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -241,15 +259,10 @@ TL_INTERNAL bool proc_has_profiled_ancestor(void)
 	uint64_t pid = (uint64_t)getppid();
 
 	/* Shells stand between, seldom more than a few. */
-	for (int generation = 0; generation < 8 && pid > 1; generation++) {
-		char path[64], stat[1024];
-
+	for (int generation = 0; generation < PROC_GENERATIONS && pid > 1; generation++) {
 		if (proc_is_profiled(pid))
 			return true;
-		proc_path(path, sizeof(path), pid, "/stat");
-		if (!proc_read(path, stat, sizeof(stat)))
-			return false;
-		pid = proc_stat_field(stat, 4);
+		pid = proc_parent(pid);
 	}
 	return false;
 }
@@ -261,4 +274,23 @@ TL_INTERNAL void proc_program_name(char *buffer, size_t capacity)
 
 	text_put(&text, proc_link_name("/proc/self/exe", link, sizeof(link)));
 	text_terminate(&text);
+}
+
+TL_INTERNAL void proc_script_name(char *buffer, size_t capacity)
+{
+	struct text name = text_over(buffer, capacity);
+	uint64_t pid = (uint64_t)getpid();
+
+	for (int generation = 0; generation < PROC_GENERATIONS && proc_is_interpreter(pid);
+	     generation++) {
+		char path[64], words[4096];
+		size_t length;
+
+		proc_path(path, sizeof(path), pid, "/cmdline");
+		length = proc_read(path, words, sizeof(words));
+		if (length == 0 || script_name_put(&name, words, length))
+			break;
+		pid = proc_parent(pid);
+	}
+	text_terminate(&name);
 }

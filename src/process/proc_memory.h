@@ -33,4 +33,8 @@ TL_INTERNAL bool proc_has_profiled_ancestor(void);
 /* The program's name: the last part of /proc/self/exe. */
 TL_INTERNAL void proc_program_name(char *buffer, size_t capacity);
 
+/* What the interpreter was started to run, as script_name has it; "" when this process is none. Of
+ * multiprocessing's own helpers it is what their parent runs. */
+TL_INTERNAL void proc_script_name(char *buffer, size_t capacity);
+
 #endif

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import copy
 import os
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(os.environ.get("TRACKLEAK_COMMAND") or ROOT / "trackleak")
 
 HOSTILE = 'evil\n\x1b[31m|"<script>\u202e;'
+
+
+def iso(seconds):
+    """As the JSON lines have a time."""
+    return "%s.%03dZ" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)), round(seconds % 1 * 1000))
 
 
 def figures(live, blocks, total, count, retention, se=0.0):

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import termios
 import time
+import zlib
 
 import pyte
 import snapshots
@@ -97,7 +98,10 @@ class Profiled:
     """A process that runs, and snapshots as if it were profiled."""
 
     def __init__(self, folder):
-        self.process = subprocess.Popen(["sleep", "1000"], env={**os.environ, "TRACKLEAK_LOG_DIR": str(folder)})
+        # By the command line `ps` tells services apart, those of other tests too.
+        words = ["sleep", "1000.%d" % zlib.crc32(str(folder).encode())]
+        self.command = " ".join(words)
+        self.process = subprocess.Popen(words, env={**os.environ, "TRACKLEAK_LOG_DIR": str(folder)})
         self.pid = self.process.pid
         self.path = folder / ("snapshot-%d.json" % self.pid)
         self.dumps = 0

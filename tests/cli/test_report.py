@@ -87,6 +87,21 @@ def test_a_fleet_is_one_service(command, snapshot, tmp_path):
     assert "3 processes" in command("report", tmp_path).stdout
 
 
+def test_two_programs_of_one_interpreter_are_two_services(command, snapshot, tmp_path):
+    for pid, script, time in ((1, "a.py", 0), (2, "a.py", 0), (3, "b.py", -10), (4, None, -20), (5, None, -20)):
+        document = snapshots.sample()
+        document["process"].update(pid=pid, **({"script": script} if script else {}))
+        document["dump"]["time"] += time
+        snapshot(document, "snapshot-%d.json" % pid)
+
+    assert "python3 a.py, 2 processes" in command("report", tmp_path).stdout
+    for pid in (1, 2):
+        (tmp_path / ("snapshot-%d.json" % pid)).unlink()
+    assert "python3 b.py, pid 3, " in command("report", tmp_path).stdout
+    (tmp_path / "snapshot-3.json").unlink()
+    assert "python3, 2 processes" in command("report", tmp_path).stdout, "of an agent that did not write it"
+
+
 def test_diff_reads_as_it_did(command, snapshot, golden, tmp_path):
     done = command("diff", snapshot(), snapshot(snapshots.grown(), "later.json"))
     golden("diff.txt", done.stdout.replace(str(tmp_path), "DIR"))
@@ -100,6 +115,119 @@ def test_diff_tells_growth_from_noise(command, snapshot):
     assert change["churn"] == "same"
     back = command("diff", snapshot(snapshots.grown(), "later.json"), snapshot(), "--json", "--by", "file")
     assert {row["change"] for row in json.loads(back.stdout)["rows"]} == {"shrank", "went", "noise", "same"}
+
+
+DUMPS = [{"leak": 1 << 20, "cache": 1 << 20, "gone": 400000}, {"leak": 3 << 20, "cache": 1 << 20},
+         {"leak": 4 << 20, "cache": (1 << 20) + 500, "late": 300000}]
+
+
+def lines_of(dumps, first=1, pid=4711, began=1795251000.123, whole=True):
+    """profiler.jsonl of a process, a dump each minute."""
+    for number, functions in enumerate(dumps, first):
+        at = {"process.pid": pid, "process.start": snapshots.iso(began), "dump": number, "hostname": "box",
+              "@timestamp": snapshots.iso(began + 60 * number)}
+        for name, live in functions.items():
+            yield {**at, "kind": "function", "function": name, "file": "/srv/%s.py" % name, "line": 7, "live_bytes": live,
+                   "live_bytes_se": 1000, "live_count": live / 1000, "live_count_se": 1, "types": [{"type": "dict", "bytes": live}]}
+        yield {**at, "kind": "context", "function": "leak", "file": "/srv/leak.py", "line": 7, "live_bytes": 1}
+        yield {**at, "kind": "process", "functions": len(functions) + (not whole), "live_bytes": sum(functions.values()),
+               "live_bytes_se": 1500, "live_count": 10, "live_count_se": 1, "rss_bytes": 50 << 20}
+
+
+def write_lines(path, *lines):
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for some in lines for line in some))
+
+
+@pytest.fixture
+def history(snapshot, tmp_path):
+    """A folder with a snapshot and the lines of its process, rotated in the middle, and of others of the same pid."""
+    document = snapshots.sample()
+    document["process"]["start"] = 1795251000.123
+    snapshot(document)
+    former, mine, lame = DUMPS[:1], list(lines_of(DUMPS)), lines_of(DUMPS[:1], first=4, whole=False)
+    write_lines(tmp_path / "profiler.jsonl.1", lines_of(former, began=1795240000.0), mine[:6])
+    write_lines(tmp_path / "profiler.jsonl", mine[6:], lines_of(DUMPS[:2], pid=99), lame)
+    with open(tmp_path / "profiler.jsonl", "a") as file:
+        file.write('\n{"kind":"function","process.pid":4711,"process.st')
+    return tmp_path
+
+
+@pytest.mark.parametrize("against", ["start", "previous"])
+def test_diff_against_an_earlier_dump_reads_as_it_did(command, history, golden, against):
+    done = command("diff", "--against", against, history)
+    assert (done.returncode, done.stderr) == (0, "")
+    golden("diff_against_%s.txt" % against, done.stdout)
+    assert command("diff", "--against", against, history / "snapshot-4711.json").stdout == done.stdout
+
+
+@pytest.mark.parametrize("by, biggest", [("file", "/srv/leak.py"), ("module", "leak.py"), ("type", "dict")])
+def test_diff_against_the_start_groups_what_the_lines_have(command, history, by, biggest):
+    row = json.loads(command("diff", "--against", "start", "--by", by, "--json", history).stdout)["rows"][0]
+    assert (row["name"] or row["file"]) == biggest and row["difference_bytes"] > 2 << 20
+
+
+def test_diff_against_a_dump_of_a_fleet_is_of_all_its_processes(command, snapshot, tmp_path):
+    for pid in (1, 2, 3, 4):
+        document = snapshots.sample()
+        document["process"].update(pid=pid)
+        snapshot(document, "snapshot-%d.json" % pid)
+    write_lines(tmp_path / "app.jsonl", *(lines_of(DUMPS[:1] if pid == 4 else DUMPS, pid=pid, began=document["process"]["start"])
+                                          for pid in (1, 2, 3, 4)))
+    done = command("diff", "--against", "previous", tmp_path, "--json")
+    rows = {row["name"]: row["difference_bytes"] for row in json.loads(done.stdout)["rows"]}
+    assert rows == {"leak": 3 << 20, "cache": 1500, "late": 900000}
+    assert done.stderr == "trackleak: 1 of 4 processes are left out: they have fewer than two dumps\n"
+    assert "from dump 2: 3 processes, " in command("diff", "--against", "previous", tmp_path).stdout
+
+
+def test_diff_in_a_file_of_lines_is_of_who_dumped_last_and_says_which_dump_is_first(command, history, tmp_path):
+    alone = tmp_path / "kept.jsonl"
+    write_lines(alone, lines_of(DUMPS, pid=99), lines_of(DUMPS, first=5))
+    text = command("diff", "--against", "start", alone).stdout
+    assert text.startswith("from dump 5, the first that is kept: pid 4711, ") and "\nto   dump 7: pid 4711, " in text
+
+
+def test_diff_after_an_exec_is_of_the_new_program(command, history, tmp_path):
+    alone = tmp_path / "kept.jsonl"
+    again = [{**line, "@timestamp": line["@timestamp"].replace("2026-11-21", "2026-11-22")} for line in lines_of(DUMPS[1:])]
+    write_lines(alone, lines_of(DUMPS), again)
+    assert "from dump 1: pid 4711, 2026-11-22 " in command("diff", "--against", "start", alone).stdout
+
+
+def test_diff_against_a_baseline_is_of_what_came_since(command, refused, snapshot, golden, tmp_path):
+    document = snapshots.sample()
+    document["dump"]["baseline_time"] = 1795251200.0
+    for place in (*document["functions"], *document["functions"][0]["lines"], *document["stacks"]):
+        place.update(since_bytes=[0, 0], since_count=[0, 0])
+    for place in (document["functions"][0], document["functions"][0]["lines"][0], document["stacks"][0]):
+        place.update(since_bytes=[1 << 20, 20000.0], since_count=[1024, 20.0])
+    path = snapshot(document)
+
+    done = command("diff", "--against", "baseline", path)
+    golden("diff_against_baseline.txt", done.stdout.replace(str(tmp_path), "DIR"))
+    for by in ("line", "stack", "file", "module"):
+        done = command("diff", "--against", "baseline", "--by", by, "--json", path)
+        assert json.loads(done.stdout)["difference_bytes"] == 1 << 20
+    assert "no baseline was taken" in refused("diff", "--against", "baseline", snapshot(name="other.json"))
+    assert "without --by type" in refused("diff", "--against", "baseline", "--by", "type", path)
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--against", "now", "FILE"], "one of start, previous, baseline"), (["--against", "start", "FILE", "FILE"], "one word too many"),
+    (["--against", "start", "--by", "stack", "FILE"], "without their lines and stacks"),
+    (["--against", "start", "--include", "x", "FILE"], "without their lines and stacks"),
+    (["--against", "previous", "FILE"], "fewer than two dumps of process 4711"), (["--against", "start", "empty.jsonl"], "no dump"),
+    (["--against", "start", "none.jsonl"], "No such file"), (["--against", "start", "broken.jsonl"], "no JSON"),
+])
+def test_what_cannot_be_compared_gets_one_line(refused, snapshot, tmp_path, words, says):
+    (tmp_path / "empty.jsonl").write_text('{"kind":"function"}\nx\n')
+    write_lines(tmp_path / "broken.jsonl", lines_of(DUMPS))
+    text = (tmp_path / "broken.jsonl").read_text()
+    (tmp_path / "broken.jsonl").write_text(text.replace('"file":"/srv/late.py"', '"file":oops'))
+    (tmp_path / "alone").mkdir()
+    names = {"FILE": snapshot(name="alone/snapshot-4711.json"), **{p.name: p for p in tmp_path.glob("*.jsonl")},
+             "none.jsonl": tmp_path / "none.jsonl"}
+    assert says in refused("diff", *(names.get(word, word) for word in words))
 
 
 def test_a_function_is_as_bad_as_the_worst_of_its_callers(command, snapshot):
@@ -128,7 +256,7 @@ def test_of_a_fleet_that_runs_only_those_count_that_do_and_the_worst_is_named(co
     lines = command("ps").stdout.splitlines()
     (total,) = [line for line in lines if "30 processes" in line]
     assert re.search(r"^ +=  30 processes .* \+372\.0 MB/h  leaking   worst: pid %d$" % workers[7].pid, total)
-    assert len([line for line in lines if "sleep 1000" in line and " leaking " in line]) == 30
+    assert len([line for line in lines if workers[0].command in line and " leaking " in line]) == 30
 
     for worker in workers[2:]:
         worker.end()

@@ -77,28 +77,34 @@ def test_a_signal_that_is_sent_to_us_reaches_the_program(command, tmp_path):
     assert not list(tmp_path.iterdir()), "a folder was left behind"
 
 
+def listed(command, pid):
+    """The line of `ps` for it: its number may stand in others, in a path or a figure."""
+    lines = command("ps").stdout.splitlines()
+    return next((line for line in lines if line.split()[0] == str(pid)), None)
+
+
 def test_ps_names_the_running_process_and_forgets_it(command, tmp_path):
     library = os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))
     environment = {**os.environ, "LD_PRELOAD": library, "TRACKLEAK_LOG_DIR": str(tmp_path), "TRACKLEAK_QUIET": "1",
                    "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "1"}
-    process = subprocess.Popen([sys.executable, "-c", "import time\nkept = bytearray(9000000)\ntime.sleep(300)"],
-                               env=environment)
+    process = subprocess.Popen([sys.executable, "-c", "import time\nkept = bytearray(9000000)\nprint(1, flush=True)\ntime.sleep(300)"],
+                               env=environment, stdout=subprocess.PIPE)
     try:
-        path = tmp_path / ("snapshot-%d.json" % process.pid)
-        for _ in range(100):
-            if path.exists():
-                break
+        # The interpreter may take longer to start than the first dump to come.
+        assert process.stdout.readline() == b"1\n"
+        path, until = tmp_path / ("snapshot-%d.json" % process.pid), time.monotonic() + 30
+        while not path.exists():
+            assert time.monotonic() < until, "no dump"
             time.sleep(0.1)
-        assert str(process.pid) in command("ps").stdout
-        assert "-c import time" in command("ps").stdout
+        assert "-c import time" in listed(command, process.pid)
         assert "still running" in command("report", process.pid).stdout
-        watched = command("watch", process.pid, "0.2", "2", "-T", "1").stdout
+        watched = command("watch", process.pid, "0.2", "2", "-T", "1", "-o", "0").stdout
         assert watched.count("stacks with outstanding allocations:") == 2
         assert " bytes in " in watched and "<module>  <string>:2" in watched
     finally:
         process.kill()
-        process.wait()
-    assert str(process.pid) not in command("ps").stdout
+        process.communicate()
+    assert not listed(command, process.pid)
 
 
 def test_fail_on_leak_ends_with_3_for_a_leak_and_only_for_a_program_that_did_not_fail(command, tmp_path):

@@ -100,6 +100,17 @@ def test_real_lines_of_every_kind_hold_to_the_schema(session):
     assert '"labels.team":"a"' in (session / "profiler.jsonl").read_text()
 
 
+def test_real_dumps_are_compared(command, session):
+    (path,) = [path for path in session.glob("snapshot-*.json") if not json.loads(path.read_text())["process"]["forked"]]
+    for against in ("start", "previous", "baseline"):
+        done = command("diff", "--against", against, "--json", "--top", "0", path)
+        assert (done.returncode, done.stderr) == (0, "")
+        changes = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+        assert changes["leak"]["change"] in ("grew", "came", "noise", "same")[:4 if against == "previous" else 2]
+    lines = session / "profiler.jsonl"
+    assert "to   dump " in command("diff", "--against", "start", "--by", "file", lines).stdout
+
+
 def test_real_events_and_the_session_hold_to_the_schema(session):
     types = set()
     for line in (session / "events.log").read_text().splitlines()[:3000]:

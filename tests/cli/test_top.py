@@ -177,7 +177,7 @@ def test_a_baseline_shows_what_came_since(top, profiled):
     screen.press("d")
     screen.wait("no baseline yet")
     screen.press("b")
-    screen.wait("baseline taken", "dump 1", "SINCE BASE", "+0 B")
+    screen.wait("baseline taken here only, from dump 1: process %d has no control socket" % process.pid, "SINCE BASE", "+0 B")
     process.dump(grow)
     text = screen.wait("+2.00 MiB", "+293.0 KiB", "by difference")
     assert sites(text)[:2] == ["leak", "new"]
@@ -192,7 +192,7 @@ def test_a_snapshot_is_written_and_never_over_another(top, profiled, tmp_path):
     screen = top(process.path)
     screen.wait("q quit")
     screen.press("w")
-    screen.wait("written to trackleak-", "-%d.json" % process.pid)
+    screen.wait("written to trackleak-", "-%d.json, as of the last dump" % process.pid)
     (path,) = (tmp_path / "here").glob("trackleak-*-%d.json" % process.pid)
     assert json.loads(path.read_text()) == json.loads(process.path.read_text())
     assert path.stat().st_mode & 0o777 == 0o600
@@ -365,6 +365,42 @@ def test_a_real_program_from_its_start_to_its_end(top, tmp_path):
         assert first != screen.screen.display[1]
         screen.press("s", "home", "enter")
         screen.wait("kept.append(bytearray(100000))")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_keys_ask_the_process_itself_and_what_they_get_is_of_now(top, command, tmp_path):
+    script = tmp_path / "app.py"
+    script.write_text("import os, time\nkept = []\ndef early():\n    for _ in range(20): kept.append(bytearray(100000))\n"
+                      "def late():\n    for _ in range(20): kept.append(bytearray(100000))\nearly()\n"
+                      "open('ready', 'w').close()\nwhile not os.path.exists('more'): time.sleep(0.01)\nlate()\nopen('done', 'w').close()\ntime.sleep(300)\n")
+    library = os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))
+    process = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, env={
+        **os.environ, "LD_PRELOAD": library, "XDG_RUNTIME_DIR": str(tmp_path), "TRACKLEAK_LOG_DIR": str(tmp_path / "logs"),
+        "TRACKLEAK_QUIET": "1", "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "0", "TRACKLEAK_SAMPLE_RATE": "1"})
+    try:
+        while not ((tmp_path / "trackleak" / ("%d.sock" % process.pid)).exists() and (tmp_path / "ready").exists()):
+            time.sleep(0.01)
+        screen = top(process.pid)
+        screen.wait("unclear  early", without=["late"])
+        screen.press("b")
+        screen.wait("baseline taken in the process")
+        assert "baseline_time: null" not in command("control", process.pid, "status").stdout
+        (tmp_path / "more").touch()
+        while not (tmp_path / "done").exists():
+            time.sleep(0.01)
+        screen.press("w")
+        screen.wait("written to trackleak-", "-%d.json, as of now" % process.pid)
+        (path,) = (tmp_path / "here").glob("trackleak-*.json")
+        document = json.loads(path.read_text())
+        assert document["dump"]["number"] == 0 and document["dump"]["baseline_time"]
+        assert [f for f in document["functions"] if f["function"] == "late"]
+        screen.wait("+1.91 MiB", "unclear  late")
+
+        process.send_signal(signal.SIGSTOP)
+        screen.press("b")
+        screen.wait("baseline taken here only, from dump 0: process %d gave no answer" % process.pid)
     finally:
         process.kill()
         process.wait()

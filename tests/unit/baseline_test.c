@@ -1,4 +1,4 @@
-/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/safe_read.c process/py_type.c profile/classes.c process/py_layout.c profile/frame_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c analysis/rss_breakdown.c output/evidence.c output/snapshot_work.c output/snapshot_live.c output/snapshot_sites.c output/snapshot_stacks.c output/snapshot_build.c */
+/* links: base/hash.c base/math.c base/random.c base/sort.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/proc_memory.c process/script_name.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/live_blocks.c process/safe_read.c process/py_type.c profile/classes.c process/py_layout.c profile/frame_memo.c profile/maps.c profile/recorder.c process/own_code.c profile/contexts.c analysis/growth.c analysis/survival.c analysis/verdict.c analysis/rss_breakdown.c output/evidence.c output/snapshot_work.c output/snapshot_live.c output/snapshot_sites.c output/snapshot_stacks.c output/snapshot_build.c */
 /* A baseline, and a pause: what is told of the time since. */
 #include "output/snapshot_build.h"
 
@@ -47,7 +47,7 @@ static int release(void **state)
 static void build(void)
 {
 	static const struct snapshot_identity identity = {
-		.hostname = "", .program = "", .python_version = ""};
+		.hostname = "", .program = "", .script = "", .python_version = ""};
 
 	snapshot_release(snapshot);
 	snapshot = snapshot_build(&identity);

@@ -420,6 +420,7 @@ static const struct snapshot fixture_snapshot = {
 	.labels = "team=core, tier=we\"b,broken,=none,team=last",
 	.python_version = "3.11.2 (main)",
 	.program = "python3.11",
+	.script = "app.py",
 	.sample_rate = 50,
 	.sample_bytes = 131072,
 	.min_size = 500,

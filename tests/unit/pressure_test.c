@@ -1,4 +1,4 @@
-/* links: agent/pressure.c process/proc_memory.c base/clock.c base/text.c */
+/* links: agent/pressure.c process/proc_memory.c process/script_name.c base/clock.c base/text.c */
 #include "agent/pressure.h"
 
 #include "process/proc_memory.h"

@@ -1,4 +1,4 @@
-/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c base/folder.c output/snapshot_json.c output/snapshot_file.c */
+/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c process/script_name.c base/folder.c output/snapshot_json.c output/snapshot_file.c */
 #include "output/log_folder.h"
 #include "output/snapshot_file.h"
 #include "output/snapshot_json.h"
@@ -191,7 +191,7 @@ static void a_profile_far_larger_than_the_buffer_is_never_cut(void **state)
 	snapshot.sites = sites;
 	snapshot.site_count = SITES;
 	snapshot.line_count = 0;
-	snapshot.labels = snapshot.program = labels;
+	snapshot.labels = snapshot.program = snapshot.script = labels;
 	snapshot.hostname = snapshot.job_name = snapshot.python_version = name;
 	contents = written();
 	for (const char *at = contents; (at = strstr(at, "\"first_line\":")) != NULL; at++)

@@ -367,6 +367,32 @@ def test_requests_while_the_program_ends_neither_hang_nor_hurt(few_pythons):
         assert run.snapshot()["dump"]["final"] and run.document("early")["counted"] == 200
 
 
+def test_the_last_snapshot_is_the_final_one_though_a_thread_has_asked_for_another(one_python, cc):
+    """It had asked before the end, and wrote over the last one, while the exit waited for Elasticsearch."""
+    script = r'''
+import ctypes, os, threading, time
+kept = [bytes(3000) for _ in range(2000)]
+threading.Thread(target=ctypes.CDLL(None).trackleak_snapshot, daemon=True).start()
+time.sleep(0.2)
+os._exit(0)
+'''
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        run = profile(one_python, script, settings=SAMPLED, preload_also=[cc("slow_threads.c", shared=True)], env={
+            "ENABLE_ELASTICSEARCH": "1", "ELASTICSEARCH_URL": "http://127.0.0.1:%d" % silent.getsockname()[1]}).check()
+    assert run.dump.process["final"] and run.snapshot()["dump"]["final"]
+
+
+def test_after_a_failed_exec_snapshots_are_written_again(one_python):
+    run = obeying(one_python, settings=SAMPLED)
+    run.do("exec('try: os.execv(\\'/no/such/program\\', [\\'x\\'])\\nexcept OSError: early()')")
+    run.do("import ctypes; early(); time.sleep(0.1); assert ctypes.CDLL(None).trackleak_snapshot() == 0")
+    assert not run.snapshot()["dump"]["final"]
+    run.finish().check()
+    assert run.snapshot()["dump"]["final"]
+
+
 def test_exec_takes_the_socket_away_and_a_failed_one_brings_it_back(few_pythons):
     run = obeying(few_pythons)
     assert run.ask("status")["ok"]

@@ -146,3 +146,27 @@ def test_an_unknown_interpreter_is_answered_by_one_line_and_native_blame(tmp_pat
     assert len([line for line in run.banner if "3.7" in line or "3.6" in line]) == 1
     natives = [d for d in run.dump.functions if d["function"].startswith("<native ")]
     assert sum(d["counted_bytes"] for d in natives) >= 200 * 5000
+
+
+def test_the_script_is_written_and_no_other_word_of_the_command_line(few_pythons):
+    script = r'''
+import sys
+if __name__ == "__main__":
+    import multiprocessing
+    process = multiprocessing.get_context("spawn").Process(target=print, args=("done",))
+    process.start()
+    process.join()
+    multiprocessing.get_context("fork").Process(target=print, args=("done",)).start()
+'''
+    run = profile(few_pythons, script, ["--password", "hunter2"], python_args=["-X", "utf8"]).check()
+    written = {path.name: path.read_text() for path in run.log_dir.iterdir()}
+    names = [json.loads(text)["process"]["script"] for name, text in written.items() if name.startswith("snapshot-")]
+    # The tracker of multiprocessing's resources may be one of them.
+    assert len(names) >= 3 and set(names) == {"program.py"}
+    assert not [name for name, text in written.items() if "hunter2" in text]
+
+    module = profile(few_pythons, None, ["hunter2"], python_args=["-m", "program"], files={"program.py": "pass"}).check()
+    assert module.snapshot()["process"]["script"] == "-m program"
+    code = profile(few_pythons, None, ["hunter2"], python_args=["-c", "hunter2 = 1"]).check()
+    assert code.snapshot()["process"]["script"] == "-c"
+    assert not [path for run in (module, code) for path in run.log_dir.iterdir() if "hunter2" in path.read_text()]
