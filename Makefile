@@ -240,6 +240,11 @@ settings-table:  ## write the settings table of README.md anew
 bench: build  ## what profiling costs, as ratios to the plain run (BENCH_ARGS="--rounds 3"); some minutes
 	@CC="$(CC)" PYTHONDONTWRITEBYTECODE=1 python3 tools/bench.py --python $(PYTHON) $(BENCH_ARGS)
 
+# Not part of `make test`: the limits are for one compiler and one libc.
+.PHONY: bench-instructions
+bench-instructions: build  ## instructions that the library adds to fixed work, by callgrind, against tools/instructions.json; two minutes
+	@CC="$(CC)" PYTHONDONTWRITEBYTECODE=1 python3 tools/bench_instructions.py $(BENCH_ARGS)
+
 single:  ## pour the agent into one C file, build/trackleak_single.c
 	$(Q)mkdir -p build
 	$(call say,POUR,build/trackleak_single.c)

@@ -36,7 +36,7 @@ FIELDS = {
             "rss_agent_bytes rss_rest_bytes",
     "double": "total_mb sample_total_mb sample_free_mb retention_pct avg_size elapsed_seconds live_bytes_se "
               "live_count_se growth_mb_per_hour growth_low growth_high survival_pct survival_seconds last_free_seconds "
-              "peak_live_time agent_cpu_seconds",
+              "peak_live_time agent_cpu_seconds sampling_cpu_seconds",
 }
 
 # (id, title, form, filter, rows, columns): rows are terms (a pid's too), columns are (calculation, field, label).

@@ -111,6 +111,7 @@ static void control_status(struct text *answer)
 	control_put_number(answer, "rss_bytes", (double)proc_memory_read().rss_bytes, 0);
 	control_put_number(answer, "agent_bytes", (double)pages_resident_bytes(), 0);
 	control_put_number(answer, "agent_cpu_seconds", identity->agent_cpu_s, 3);
+	control_put_number(answer, "sampling_cpu_seconds", governor_spent_s(), 3);
 }
 
 static void control_refuse_yet(struct text *answer)

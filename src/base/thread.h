@@ -40,8 +40,10 @@ struct thread {
 	/* Forks under way that a signal handler began while this thread was inside the agent. */
 	uint8_t forks_inside;
 
-	uint32_t counted_left; /* counted allocations left before the next count sample */
-	uint32_t generation;   /* of the profile that the gaps belong to */
+	uint32_t counted_left;    /* counted allocations left before the next count sample */
+	uint32_t generation;      /* of the profile that the gaps belong to */
+	uint32_t governor_chance; /* the governor's: which piece of work it times next */
+	uint8_t governor_turn;
 	uint64_t random[2];
 };
 

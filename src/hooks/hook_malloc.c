@@ -190,12 +190,11 @@ static TL_COLD int hook_posix_memalign_slow(void **block, size_t alignment, size
 static TL_COLD void hook_free_slow(void *block)
 {
 	struct thread *thread = &thread_self;
-	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
 	int saved_errno;
 
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
-		recorder_died(held, recorder_take(block, LIVE_LIBC, held));
+		recorder_freed(block, LIVE_LIBC);
 		hook_events_died(block);
 		recorder_leave(thread, saved_errno);
 	} else {

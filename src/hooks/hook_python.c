@@ -160,12 +160,11 @@ static TL_COLD void *hook_python_calloc_slow(enum hook_domain domain, void *ctx,
 static TL_COLD void hook_python_free_slow(enum hook_domain domain, void *ctx, void *block)
 {
 	struct thread *thread = &thread_self;
-	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
 	int saved_errno;
 
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
-		recorder_died(held, recorder_take(block, LIVE_PYTHON, held));
+		recorder_freed(block, LIVE_PYTHON);
 		hook_events_died(block);
 		recorder_leave(thread, saved_errno);
 	} else {

@@ -19,6 +19,8 @@ static __attribute__((constructor)) void start_agent(void)
 		hook_mmap_find_python();
 		hook_python_install();
 		lifecycle_run();
+		/* What was allocated until here has sent this thread off for good. */
+		thread_self.countdown = 0;
 	}
 	thread_self.busy = false;
 	errno = saved_errno;

@@ -401,6 +401,7 @@ TL_INTERNAL void documents_process(struct text *text, const struct snapshot *sna
 	documents_put_u64(text, "documents_lost", snapshot->documents_lost);
 	documents_put_u64(text, "agent_bytes", snapshot->agent_bytes);
 	documents_put_fixed(text, "agent_cpu_seconds", snapshot->agent_cpu_s, 3);
+	documents_put_fixed(text, "sampling_cpu_seconds", snapshot->sampling_cpu_s, 3);
 	documents_put_u64(text, "min_size", snapshot->min_size);
 	documents_put_rss(text, &snapshot->rss);
 	documents_put_rates(text, snapshot);

@@ -154,6 +154,7 @@ struct snapshot {
 		peak_live_time; /* estimate at the maximum, and when (epoch seconds) */
 	uint64_t agent_bytes;   /* resident memory of our own tables */
 	double agent_cpu_s;     /* of the worker thread */
+	double sampling_cpu_s;  /* of the program's threads, for samples; an estimate */
 
 	/* rows, sorted by total_bytes descending */
 	const struct snapshot_site *sites;

@@ -13,6 +13,7 @@
 #include "../process/proc_memory.h"
 #include "../process/py_type.h"
 #include "../profile/contexts.h"
+#include "../profile/governor.h"
 #include "../profile/live_blocks.h"
 #include "../profile/maps.h"
 #include "../profile/names.h"
@@ -183,6 +184,7 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	snapshot->peak_live_bytes = (double)peak.peak;
 	snapshot->peak_live_time = time - snapshot_work_seconds_since(work, peak.peak_tick);
 	snapshot->agent_cpu_s = identity->agent_cpu_s;
+	snapshot->sampling_cpu_s = governor_spent_s();
 	snapshot->agent_bytes = pages_resident_bytes();
 	snapshot->rss = snapshot_explain_rss(work, identity,
 					     (struct rss_facts){.rss = memory.rss_bytes,

@@ -187,6 +187,7 @@ static void snapshot_json_put_totals(struct snapshot_json *json, const struct sn
 	snapshot_json_fixed(json, "peak_live_time", snapshot->peak_live_time, 3);
 	snapshot_json_u64(json, "agent_bytes", snapshot->agent_bytes);
 	snapshot_json_fixed(json, "agent_cpu_seconds", snapshot->agent_cpu_s, 3);
+	snapshot_json_fixed(json, "sampling_cpu_seconds", snapshot->sampling_cpu_s, 3);
 	snapshot_json_put_rss(json, &snapshot->rss);
 	snapshot_json_close(json, '}');
 }

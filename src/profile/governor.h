@@ -1,7 +1,7 @@
 /* governor: keeps what sampling costs below a share of one core, by the sampler's level.
  *
- * Runs      a sample's begin and end in any thread, inside the hooks; the tick in the worker, once
- *           a second.
+ * Runs      around the work for samples in any thread, inside the hooks; the tick in the worker,
+ *           once a second.
  * Promises  estimates stay unbiased: it only chooses the level, by what has been, and each sample
  *           weighs by the level that it was drawn at.
  * Gives up  where every allocation is to be a sample (sampler_is_exhaustive), or the share is 0.
@@ -16,12 +16,16 @@
 TL_INTERNAL void governor_start(double percent);
 TL_INTERNAL void governor_restart_in_child(void);
 
-/* Around the work on each sample. One in 16 is timed; what the first returns is for the second. */
-TL_INTERNAL uint64_t governor_sample_begins(void);
-TL_INTERNAL void governor_sample_ends(uint64_t began_ns);
+/* Around each piece of work for samples: a birth, a death, a move; or a miss, where the filter let
+ * a free come that was no sample's. One in 16 is timed; what the first returns is for the second.
+ * The second raises the level when too much has been spent. */
+TL_INTERNAL uint64_t governor_work_begins(void);
+TL_INTERNAL void governor_work_ends(uint64_t began_ns, bool is_miss);
 
-/* Looks at the time since the last tick, raises the level by as many doublings as the cost is over
- * the share, or lowers it by one where the cost is below a quarter of it. */
+/* Lowers the level by one where the last half second and more cost below a quarter of the share. */
 TL_INTERNAL void governor_tick(void);
+
+/* CPU seconds of the program's threads that all this work has taken, estimated. */
+TL_INTERNAL double governor_spent_s(void);
 
 #endif

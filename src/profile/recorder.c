@@ -347,16 +347,25 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 		return;
 	}
 
-	uint64_t began_ns = governor_sample_begins();
+	uint64_t began_ns = governor_work_begins();
 
 	recorder_sampled(thread, birth, is_counted);
-	governor_sample_ends(began_ns);
+	governor_work_ends(began_ns, false);
+}
+
+static size_t recorder_take_out(const void *block, enum live_layer layer, struct live_block *held)
+{
+	frame_memo_freed(block);
+	return live_blocks_take(block, layer, held);
 }
 
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held)
 {
-	frame_memo_freed(block);
-	return live_blocks_take(block, layer, held);
+	uint64_t began_ns = governor_work_begins();
+	size_t count = recorder_take_out(block, layer, held);
+
+	governor_work_ends(began_ns, count == 0);
+	return count;
 }
 
 TL_INTERNAL void recorder_died(const struct live_block *held, size_t count)
@@ -368,6 +377,16 @@ TL_INTERNAL void recorder_died(const struct live_block *held, size_t count)
 
 		sites_died(held[i].line, &sample, now - held[i].birth, now);
 	}
+}
+
+TL_INTERNAL void recorder_freed(const void *block, enum live_layer layer)
+{
+	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
+	uint64_t began_ns = governor_work_begins();
+	size_t count = recorder_take_out(block, layer, held);
+
+	recorder_died(held, count);
+	governor_work_ends(began_ns, count == 0);
 }
 
 TL_INTERNAL size_t recorder_held_bytes(const struct live_block *held, size_t count)
@@ -421,6 +440,7 @@ TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held
 				  const void *block, size_t from, size_t to)
 {
 	struct live_block replaced[LIVE_ENTRIES_PER_BLOCK];
+	uint64_t began_ns = count > 0 ? governor_work_begins() : 0;
 	size_t replaced_count;
 
 	if (to < from)
@@ -442,6 +462,7 @@ TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held
 			recorder_died(replaced, replaced_count);
 		}
 	}
+	governor_work_ends(began_ns, false);
 }
 
 TL_INTERNAL void recorder_mapped(uintptr_t start, size_t bytes, bool is_arena, const void *caller)

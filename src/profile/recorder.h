@@ -54,7 +54,9 @@ struct recorder_birth {
 TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller);
 TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth);
 
-/* Takes a block's samples out before its address can be handed out again. Returns how many. */
+/* A block is about to be freed: forgets its samples, before its address can be handed out again. */
+TL_INTERNAL void recorder_freed(const void *block, enum live_layer layer);
+/* The same for a realloc, whose end is not known yet: takes the samples out. Returns how many. */
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held);
 /* What was taken has been freed; or, after a failed realloc, goes back; or lives on at another
  * address, `from` bytes having become `to` (to >= from: kept as it is; the growth is told by

@@ -73,7 +73,7 @@ def sample():
         "memory": {"rss_bytes": 50 << 20, "peak_rss_bytes": 60 << 20, "live_bytes": [live, 50000.0],
                    "live_count": [sum(f["live_count"][0] for f in functions), 500.0],
                    "peak_live_bytes": 12 << 20, "peak_live_time": 1795251200.0, "agent_bytes": 1 << 20,
-                   "agent_cpu_seconds": 0.1},
+                   "agent_cpu_seconds": 0.1, "sampling_cpu_seconds": 0.2},
         "functions": functions,
         "frames": [None, [0, -1, 90, "<module>", "/srv/app/main.py"], [1, 0, 12], [1, 0, 14], [1, 1, 44], [4, 3, 1],
                    [0, 4, 0]],

@@ -139,7 +139,8 @@ static void a_process_tells_its_memory_its_losses_and_our_cost(void **state)
 	assert_non_null(strstr(buffer, "\"lost_samples\":17,"));
 	assert_non_null(strstr(buffer, "\"documents_queued\":60,\"documents_delivered\":40,"
 				       "\"documents_lost\":13,"));
-	assert_non_null(strstr(buffer, "\"agent_bytes\":2097152,\"agent_cpu_seconds\":0.013,"));
+	assert_non_null(strstr(buffer, "\"agent_bytes\":2097152,\"agent_cpu_seconds\":0.013,"
+				       "\"sampling_cpu_seconds\":0.250,"));
 	assert_non_null(strstr(
 		buffer,
 		"\"rss_python_live_bytes\":11,\"rss_python_slack_bytes\":12,"

@@ -99,10 +99,8 @@ static void program_malloc(enum live_layer layer, uintptr_t block, size_t size)
 
 static void program_free(enum live_layer layer, uintptr_t block)
 {
-	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
-
 	if (live_blocks_may_hold((void *)block))
-		recorder_died(held, recorder_take((void *)block, layer, held));
+		recorder_freed((void *)block, layer);
 }
 
 static void program_realloc(enum live_layer layer, uintptr_t old, size_t from, uintptr_t new,

@@ -443,6 +443,7 @@ static const struct snapshot fixture_snapshot = {
 	.peak_live_time = 1771567300,
 	.agent_bytes = 2 * MIB,
 	.agent_cpu_s = 0.0125,
+	.sampling_cpu_s = 0.25,
 	.sites = fixture_sites,
 	.site_count = TL_COUNT_OF(fixture_sites),
 	.lines = fixture_lines,

@@ -37,3 +37,25 @@ def test_no_overhead_is_no_governor(one_python):
     run = profile(one_python, SCRIPT, settings={**SETTINGS, "MAX_OVERHEAD": 0}).check()
 
     assert {d["sample_bytes"] for d in run.dump.functions} == {2000}
+
+
+# Two quiet seconds, then a hundred times as many allocations for ten: at level 0 they would cost half a core and more.
+BURST = r'''
+import time
+def churn(until, pause):
+    while time.monotonic() < until:
+        for _ in range(1000):
+            bytes(400)
+        time.sleep(pause)
+start = time.monotonic()
+churn(start + 2, 0.02)
+churn(start + 12, 0)
+'''
+
+
+def test_ten_seconds_of_a_hundredfold_rate_cost_less_than_twice_the_setting(one_python):
+    run = profile(one_python, BURST, settings={**SETTINGS, "MAX_OVERHEAD": 1}).check()
+    process = run.dump.process
+
+    assert process["sample_bytes"] > 2000
+    assert 0 < process["sampling_cpu_seconds"] < 0.02 * 12

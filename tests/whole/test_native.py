@@ -43,3 +43,10 @@ def test_native_sites_are_named_by_module_and_calling_place(cc):
 def test_a_program_that_is_not_python_is_left_alone_without_any(cc):
     run = profile([cc("leaker.c"), "malloc"], None, settings={**EXHAUSTIVE, "QUIET": None}).check()
     assert run.stderr == "" and not run.log_dir.exists()
+
+
+def test_the_first_thread_is_sampled_by_bytes_though_nothing_of_it_is_counted(cc):
+    """What it had allocated before the agent was up had sent it off for good, until its first counted allocation."""
+    settings = {"ANY": 1, "MIN_SIZE": 1 << 30, "SAMPLE_BYTES": 1, "MAX_OVERHEAD": 0}
+    run = profile([cc("leaker.c"), "malloc"], None, settings=settings).check()
+    assert sum(d["live_bytes"] for d in of_module(run, "leaker")) == 30000
