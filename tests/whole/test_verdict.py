@@ -39,3 +39,15 @@ def test_what_comes_from_a_free_list_is_blamed_on_nobody(one_python):
     assert not [verdict for verdict in run.table.verdicts if "innocent" in verdict]
     assert [verdict for verdict in run.table.verdicts if re.search(r" MB in [\d,]+ tuples, maker unknown", verdict)]
     assert run.document("innocent")["uncertain_bytes"] > 0
+
+
+def names_a_growing_line(run, function):
+    """In the table of the last three dumps: the word may change while a buffer waits to be extended."""
+    return [verdict for table in run.tables[-3:] for verdict in table.verdicts if " %s " % function in verdict]
+
+
+def test_a_buffer_that_is_extended_for_ever_is_as_old_as_its_parts(few_pythons):
+    """Also where a realloc does not tell how large the block was (free-threaded)."""
+    run = profile(few_pythons, CORPUS / "bytearray_extend.py", [14], settings=SETTINGS).check()
+    assert names_a_growing_line(run, "extend"), [table.verdicts for table in run.tables]
+    assert run.document("extend")["generations"] >= 6
