@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from harness import ROOT, profile
 
 CORPUS = ROOT / "tests" / "corpus"
@@ -46,8 +47,10 @@ def names_a_growing_line(run, function):
     return [verdict for table in run.tables[-3:] for verdict in table.verdicts if " %s " % function in verdict]
 
 
-def test_a_buffer_that_is_extended_for_ever_is_as_old_as_its_parts(few_pythons):
+def test_a_buffer_that_is_extended_for_ever_is_as_old_as_its_parts(python):
     """Also where a realloc does not tell how large the block was (free-threaded)."""
-    run = profile(few_pythons, CORPUS / "bytearray_extend.py", [14], settings=SETTINGS).check()
+    if not python.free_threaded and python.minor != 15:
+        pytest.skip("it was missed on these two only, and takes long")
+    run = profile(python, CORPUS / "bytearray_extend.py", [14], settings=SETTINGS).check()
     assert names_a_growing_line(run, "extend"), [table.verdicts for table in run.tables]
     assert run.document("extend")["generations"] >= 6
