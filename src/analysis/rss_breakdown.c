@@ -5,9 +5,8 @@
  * Arenas that stay while little lives in them look like what was allocated before profiling
  * started. A remedy is named only when as much was alive once, and is not now.
  *
- * Growth of RSS is explained by the part that grew most, if that is half of it: the same part
- * whatever it is made of, so without its absolute size and without what was alive once. What libc
- * keeps is told from the rest only at the end, so the two are one here.
+ * Growth of RSS is explained by the part that grew most, if that is half of it, however large the
+ * part was before. What libc keeps is told from the rest only at the end, so the two are one here.
  */
 #include "rss_breakdown.h"
 
