@@ -62,6 +62,7 @@
 #include "src/output/snapshot_live.c"
 #include "src/output/snapshot_sites.c"
 #include "src/output/snapshot_stacks.c"
+#include "src/output/rss_history.c"
 #include "src/output/snapshot_build.c"
 #include "src/output/log_folder.c"
 #include "src/output/log_file.c"

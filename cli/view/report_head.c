@@ -70,16 +70,17 @@ void report_pools(FILE *out, const struct profile *profile)
 	char size[SHOW_WORD], count[SHOW_WORD];
 
 	if (profile->pool_count > 0)
-		fputs("\nOf these, from CPython's free lists (by type: this Python cannot tell "
-		      "their "
-		      "maker):\n",
-		      out);
+		fputs("\nOf these, from CPython's free lists, below all that is certain:\n", out);
 	for (size_t i = 0; i < profile->pool_count; i++) {
 		const struct profile_pool *pool = &profile->pools[i];
+		size_t length = strlen(pool->type);
 
-		fprintf(out, "%11s in %s blocks of ", show_size(size, pool->bytes),
+		fprintf(out, "%11s in %s ", show_size(size, pool->bytes),
 			show_count(count, pool->count));
 		show_plain(out, pool->type);
+		if (length == 0 || pool->type[length - 1] != 's') /* dict keys */
+			fputc('s', out);
+		fputs(", maker unknown on this Python", out);
 		if (pool->verdict[0] != '\0')
 			fprintf(out, "  %s: ", pool->verdict);
 		show_plain(out, pool->sentence);

@@ -6,6 +6,7 @@
 #include "../output/dump.h"
 #include "../output/elastic_post.h"
 #include "../output/event_log.h"
+#include "../output/rss_history.h"
 #include "../output/snapshot_build.h"
 #include "../output/snapshot_file.h"
 #include "../output/snapshot_json.h"
@@ -62,6 +63,7 @@ TL_INTERNAL void reports_restart_in_child(void)
 	reports.is_over = false;
 	dump_reset_in_child();
 	snapshot_live_reset_in_child();
+	rss_history_reset_in_child();
 	contexts_reset_in_child();
 	reports_renew_lock();
 }

@@ -4,6 +4,9 @@
  *
  * Arenas that stay while little lives in them look like what was allocated before profiling
  * started. A remedy is named only when as much was alive once, and is not now.
+ *
+ * Growth of RSS is explained by the part that grew most, if that is half of it, however large the
+ * part was before. What libc keeps is told from the rest only at the end, so the two are one here.
  */
 #include "rss_breakdown.h"
 
@@ -73,6 +76,46 @@ TL_INTERNAL struct rss_breakdown rss_breakdown(const struct rss_facts *facts)
 			&left, facts->libc_estimate > 0 ? (uint64_t)facts->libc_estimate : 0);
 	}
 	parts.rest = left;
+	parts.has_libc = facts->has_libc;
 	parts.remedy = rss_remedy(&parts, facts);
 	return parts;
+}
+
+TL_INTERNAL struct rss_growth rss_growth_between(const struct rss_moment *then,
+						 const struct rss_moment *now)
+{
+	const struct rss_breakdown *old = &then->parts, *new = &now->parts;
+	const struct {
+		uint64_t then, now;
+		const char *cause;
+	} suspects[] = {
+		{old->libc_free + old->rest, new->libc_free + new->rest,
+		 "it was freed and is held by malloc, it seems: call malloc_trim(0), or set "
+		 "MALLOC_ARENA_MAX=2 or MALLOC_TRIM_THRESHOLD_"},
+		{old->python_slack, new->python_slack,
+		 "it was freed, and few small objects hold the arenas of CPython: allocate what "
+		 "lives long first, restart workers, or set PYTHONMALLOC=malloc"},
+		{old->maps, new->maps, "it is in pages of older mappings, used only now"},
+		{old->files_and_stacks, new->files_and_stacks,
+		 "it is in mapped files or shared memory: unmap them when done"},
+	};
+	struct rss_growth growth = {
+		.seconds = now->seconds - then->seconds,
+		.rss = (double)now->rss - (double)then->rss,
+		.live = now->live - then->live,
+	};
+	double most = growth.rss / 2;
+
+	if (growth.rss < (double)RSS_WORTH_A_WORD ||
+	    growth.live + 2 * (now->live_se + then->live_se) > growth.rss / 2)
+		return growth;
+	for (size_t i = 0; i < TL_COUNT_OF(suspects); i++) {
+		double grew = (double)suspects[i].now - (double)suspects[i].then;
+
+		if (grew >= most) {
+			most = grew;
+			growth.cause = suspects[i].cause;
+		}
+	}
+	return growth;
 }

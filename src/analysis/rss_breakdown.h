@@ -29,6 +29,7 @@ struct rss_breakdown {
 	uint64_t files_and_stacks; /* files, shared memory, the main thread's stack */
 	uint64_t agent;            /* TrackLeak itself */
 	uint64_t rest;             /* unknown: stacks of threads, tables of other allocators */
+	bool has_libc;             /* false: what libc_free would say is in the rest */
 	const char *remedy; /* what to do when it is fragmentation and no leak, or what cannot be
 			     * seen; NULL: nothing to say */
 };
@@ -38,5 +39,21 @@ struct rss_breakdown {
  * free.
  */
 TL_INTERNAL struct rss_breakdown rss_breakdown(const struct rss_facts *facts);
+
+/* RSS at one moment; live bytes are an estimate with its standard error. */
+struct rss_moment {
+	double seconds;
+	uint64_t rss;
+	double live, live_se;
+	struct rss_breakdown parts;
+};
+
+/* What RSS has grown by when the bytes that are alive have not. */
+struct rss_growth {
+	double seconds, rss, live; /* of both the change */
+	const char *cause;         /* and what to do; NULL: there is nothing to say */
+};
+TL_INTERNAL struct rss_growth rss_growth_between(const struct rss_moment *then,
+						 const struct rss_moment *now);
 
 #endif

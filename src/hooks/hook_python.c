@@ -102,6 +102,7 @@ static void hook_python_record(struct thread *thread, const struct recorder_birt
 	if (TL_RARELY(!config.python)) {
 		if (!lifecycle_wants_safe_point())
 			hook_python_leave();
+		recorder_died(birth->aged, birth->aged_count);
 		recorder_leave(thread, saved_errno);
 		return;
 	}
@@ -192,7 +193,7 @@ static size_t hook_pymalloc_size(const void *block)
 
 /* A realloc that stays in this layer is one allocation of the growth; one that comes from, or goes
  * to, libc is a free here and an allocation there, which libc's hook sees. Where the old size
- * cannot be known the block is freed and made anew. */
+ * cannot be known the block is freed and made anew, its bytes as old as they are. */
 static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx, void *old,
 					      size_t size, const void *caller)
 {
@@ -241,8 +242,6 @@ static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx
 			hook_events_born(block, size, LIVE_PYTHON, caller);
 		if (is_growth)
 			recorder_restore(thread, held, count, block, from, to < from ? size : to);
-		else
-			recorder_died(held, count);
 		recorder_leave(thread, saved_errno);
 		if (!is_growth || to > from)
 			hook_python_record(thread, &(struct recorder_birth){
@@ -253,6 +252,8 @@ static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx
 							   .caller = caller,
 							   .is_growth = is_growth,
 							   .is_byte_hit = is_byte_hit,
+							   .aged = held,
+							   .aged_count = is_growth ? 0 : count,
 						   });
 		sampler_adapt(thread);
 		return block;

@@ -149,6 +149,7 @@ struct snapshot {
 	/* the process */
 	uint64_t rss_bytes, peak_rss_bytes;
 	struct rss_breakdown rss;
+	struct rss_growth rss_growth;
 	struct estimate live_bytes, live_count;
 	double peak_live_bytes,
 		peak_live_time; /* estimate at the maximum, and when (epoch seconds) */
@@ -172,7 +173,7 @@ struct snapshot {
 	size_t alarm_count;
 	const struct snapshot_type *types; /* of all survivors, by bytes, descending */
 	size_t type_count;
-	const struct snapshot_pool *pools;
+	const struct snapshot_pool *pools; /* the certain growth of bytes per hour, descending */
 	size_t pool_count;
 	const struct snapshot_map *maps;
 	size_t map_count;

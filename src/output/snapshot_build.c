@@ -22,6 +22,7 @@
 #include "../profile/sites.h"
 #include "../profile/stacks.h"
 #include "evidence.h"
+#include "rss_history.h"
 #include "snapshot_live.h"
 #include "snapshot_sites.h"
 #include "snapshot_stacks.h"
@@ -52,8 +53,12 @@ static void snapshot_build_pools(struct snapshot_work *work)
 		pool->type = py_type_name((enum py_type)contexts_at(number)->via);
 		pool->verdict = evidence_judge_context(work->evidence, number);
 		pool->held_count = evidence_held_count(work->evidence, number);
-		work->snapshot.pool_count++;
+		work->keys[work->snapshot.pool_count++] =
+			verdict_is_alarm(pool->verdict.kind) ? pool->verdict.growth.low : 0;
 	}
+	snapshot_work_start_order(work, work->snapshot.pool_count);
+	sort_descending(work->order, work->snapshot.pool_count, work->keys);
+	sort_apply(work->order, work->snapshot.pool_count, work->pools, sizeof(*work->pools));
 	work->snapshot.pools = work->pools;
 }
 
@@ -139,6 +144,23 @@ static struct rss_breakdown snapshot_explain_rss(const struct snapshot_work *wor
 	return rss_breakdown(&facts);
 }
 
+static void snapshot_note_rss(struct snapshot *snapshot, bool is_dump)
+{
+	struct rss_moment now = {
+		.seconds = snapshot->elapsed_s,
+		.rss = snapshot->rss_bytes,
+		.live = snapshot->live_bytes.value,
+		.live_se = snapshot->live_bytes.se,
+		.parts = snapshot->rss,
+	};
+
+	snapshot->rss_growth = rss_history_growth(&now);
+	if (snapshot->rss.remedy == NULL)
+		snapshot->rss.remedy = snapshot->rss_growth.cause;
+	if (is_dump)
+		rss_history_add(&now);
+}
+
 static void snapshot_fill_process(struct snapshot_work *work,
 				  const struct snapshot_identity *identity)
 {
@@ -190,6 +212,7 @@ static void snapshot_fill_process(struct snapshot_work *work,
 					     (struct rss_facts){.rss = memory.rss_bytes,
 								.anonymous = memory.anonymous_bytes,
 								.stack = memory.stack_bytes});
+	snapshot_note_rss(snapshot, !identity->is_asked_for);
 }
 
 TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *identity)

@@ -11,6 +11,8 @@
 #include "../base/text.h"
 #include "snapshot.h"
 
+#include <string.h>
+
 /* clang-format off */
 static const char table_header[] =
 	"FUNCTION                          COUNT     TOTAL_MB  SAMPLES    SAMPLE_MB     LINE     FREED_MB(RET%) | FILE\n"
@@ -19,14 +21,16 @@ static const char table_header[] =
 
 /* Two names of 255 bytes, each byte at most `\xNN`, and seven figures; a trailer is shorter than
  * the header. */
+#define TABLE_MIB      (1024.0 * 1024.0)
 #define TABLE_ROW_ROOM (2 * 255 * 4 + 256)
 #define TABLE_POOLS    ((size_t)4096) /* a line for each of a dozen types */
+#define TABLE_MEMORY   ((size_t)2048) /* where RSS is: a dozen lines */
 #define TABLE_ALARMS   ((size_t)20) /* of an alarm, twice as long; more than so many nobody reads */
 
 TL_INTERNAL size_t table_room(uint64_t rows)
 {
 	return 2 * sizeof(table_header) + (size_t)rows * TABLE_ROW_ROOM +
-	       TABLE_ALARMS * 2 * TABLE_ROW_ROOM + TABLE_POOLS;
+	       TABLE_ALARMS * 2 * TABLE_ROW_ROOM + TABLE_POOLS + TABLE_MEMORY;
 }
 
 static void table_put_count(struct text *text, double count, size_t width)
@@ -43,7 +47,7 @@ static void table_put_mib(struct text *text, double bytes, size_t width)
 	size_t start = text->length;
 
 	text_put_char(text, ' ');
-	text_put_fixed(text, bytes / (1024 * 1024), 2);
+	text_put_fixed(text, bytes / TABLE_MIB, 2);
 	text_pad_right_aligned(text, start, width);
 }
 
@@ -115,8 +119,28 @@ static void table_put_alarm(struct text *text, const struct snapshot *snapshot,
 	text_put_char(text, '\n');
 }
 
-/* WORD  40000 tuple, maker unknown on this Python  what stands behind it. Below all that is
- *       certain. */
+/* 40,000 */
+static void table_put_grouped(struct text *text, uint64_t count)
+{
+	char digits[24];
+	struct text plain = text_over(digits, sizeof(digits));
+
+	text_put_u64(&plain, count);
+	for (size_t i = 0; i < plain.length; i++) {
+		if (i > 0 && (plain.length - i) % 3 == 0)
+			text_put_char(text, ',');
+		text_put_char(text, digits[i]);
+	}
+}
+
+static void table_put_mb(struct text *text, double bytes)
+{
+	text_put_fixed(text, bytes / TABLE_MIB, 1);
+	text_put(text, " MB");
+}
+
+/* WORD  12.0 MB in 40,000 tuples, maker unknown on this Python  what stands behind it. Below all
+ *       that is certain. */
 static void table_put_pool(struct text *text, const struct snapshot_pool *pool)
 {
 	size_t start = text->length;
@@ -125,11 +149,65 @@ static void table_put_pool(struct text *text, const struct snapshot_pool *pool)
 		return;
 	text_put(text, pool->verdict.kind == VERDICT_LEAKING ? "LEAKING" : "GROWING");
 	text_pad_left_aligned(text, start, 9);
-	text_put_fixed(text, pool->held_count, 0);
-	text_put(text, " x ");
+	table_put_mb(text, pool->verdict.held);
+	text_put(text, " in ");
+	table_put_grouped(text, (uint64_t)(pool->held_count + 0.5));
+	text_put_char(text, ' ');
 	text_put(text, pool->type);
+	if (pool->type[strlen(pool->type) - 1] != 's') /* dict keys */
+		text_put_char(text, 's');
 	text_put(text, ", maker unknown on this Python (free list)  ");
 	verdict_put_sentence(text, &pool->verdict);
+	text_put_char(text, '\n');
+}
+
+static void table_put_part(struct text *text, double bytes, const char *name)
+{
+	text_put(text, "MEMORY   ");
+	table_put_mib(text, bytes, 11);
+	text_put(text, " MB  ");
+	text_put(text, name);
+	text_put_char(text, '\n');
+}
+
+static void table_put_change(struct text *text, double bytes)
+{
+	text_put_char(text, bytes < 0 ? '-' : '+');
+	table_put_mb(text, bytes < 0 ? -bytes : bytes);
+}
+
+/* Where RSS is: parts that add up to it, and what to do where it is no leak. */
+static void table_put_memory(struct text *text, const struct snapshot *snapshot)
+{
+	const struct rss_breakdown *parts = &snapshot->rss;
+	const struct rss_growth *growth = &snapshot->rss_growth;
+
+	if (snapshot->rss_bytes == 0)
+		return;
+	table_put_part(text, (double)snapshot->rss_bytes, "resident (RSS), of it:");
+	table_put_part(text, (double)parts->python_live, "small objects of Python");
+	table_put_part(text, (double)parts->python_slack, "free in Python's arenas");
+	table_put_part(text, (double)parts->libc_live, "allocated from libc");
+	if (parts->has_libc)
+		table_put_part(text, (double)parts->libc_free, "freed, and kept by libc");
+	table_put_part(text, (double)parts->maps, "mapped past the allocators");
+	table_put_part(text, (double)parts->files_and_stacks, "files, shared memory, stack");
+	table_put_part(text, (double)parts->agent, "TrackLeak itself");
+	table_put_part(text, (double)parts->rest,
+		       parts->has_libc ? "the rest" : "the rest, and what libc keeps");
+	if (parts->remedy == NULL)
+		return;
+	text_put(text, "MEMORY   ");
+	if (growth->cause != NULL) {
+		text_put(text, "RSS ");
+		table_put_change(text, growth->rss);
+		text_put(text, " in ");
+		text_put_fixed(text, growth->seconds, 0);
+		text_put(text, " s, live bytes ");
+		table_put_change(text, growth->live);
+		text_put(text, ": ");
+	}
+	text_put(text, parts->remedy);
 	text_put_char(text, '\n');
 }
 
@@ -163,5 +241,6 @@ TL_INTERNAL void table_build(struct text *text, const struct snapshot *snapshot,
 		table_put_alarm(text, snapshot, &snapshot->alarms[i]);
 	for (size_t i = 0; i < snapshot->pool_count; i++)
 		table_put_pool(text, &snapshot->pools[i]);
+	table_put_memory(text, snapshot);
 	table_put_trailer(text, snapshot);
 }

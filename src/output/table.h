@@ -14,7 +14,7 @@ struct text;
 
 /* Room that is enough for a table of so many rows. */
 TL_INTERNAL size_t table_room(uint64_t rows);
-/* Header, dashed line, at most `top` rows, trailer. */
+/* Header, dashed line, at most `top` rows, verdicts, where RSS is, trailer. */
 TL_INTERNAL void table_build(struct text *text, const struct snapshot *snapshot, uint64_t top);
 
 #endif

@@ -21,6 +21,7 @@
  */
 #include "live_blocks.h"
 
+#include "../base/clock.h"
 #include "../base/pages.h"
 #include "../base/random.h"
 #include "sampler.h"
@@ -251,12 +252,12 @@ static void live_make_room(struct thread *thread, struct live_shard *shard)
 	}
 }
 
-/* Growth upon growth from the same place, each certain: one entry tells it all. */
+/* Growth upon growth from the same place and moment, each certain: one entry tells it all. */
 static bool live_is_more_of(const struct live_block *known, const struct live_block *added)
 {
 	return (known->flags & added->flags & LIVE_IS_GROWTH) && known->probability >= 1 &&
 	       added->probability >= 1 && known->line == added->line &&
-	       known->stack == added->stack;
+	       known->stack == added->stack && added->birth - known->birth < CLOCK_TICKS_PER_S;
 }
 
 /* What a sample stands for. */
@@ -265,14 +266,26 @@ static double live_weighted_bytes(const struct live_block *block)
 	return (double)block->size / (double)block->probability;
 }
 
-/* Which of two growths a further one of this line had better join: one of its own line, else the
- * one that stands for less. */
-static bool live_is_better_to_join(const struct live_block *growth, const struct live_block *best,
-				   uint32_t line)
+/* The growths of one address that a further one of this line may have to do with. */
+struct live_growths {
+	uint32_t line;
+	struct live_block *oldest, *second; /* of that line */
+	struct live_block *lightest;        /* of any */
+};
+
+static void live_growths_add(struct live_growths *growths, struct live_block *growth)
 {
-	if (best == NULL || (growth->line == line) != (best->line == line))
-		return best == NULL || growth->line == line;
-	return live_weighted_bytes(growth) < live_weighted_bytes(best);
+	if (growths->lightest == NULL ||
+	    live_weighted_bytes(growth) < live_weighted_bytes(growths->lightest))
+		growths->lightest = growth;
+	if (growth->line != growths->line)
+		return;
+	if (growths->oldest == NULL || growth->birth < growths->oldest->birth) {
+		growths->second = growths->oldest;
+		growths->oldest = growth;
+	} else if (growths->second == NULL || growth->birth < growths->second->birth) {
+		growths->second = growth;
+	}
 }
 
 /* Two samples of one address become one that stands for both. Of two lines one is chosen, in
@@ -298,11 +311,26 @@ static void live_join(struct thread *thread, struct live_block *kept,
 	kept->probability = (float)((double)kept->size / both);
 }
 
+/* Of a line that has two the oldest become one: what a buffer grew by lately, and when, is what
+ * tells whether it still grows. */
+static void live_make_join(struct thread *thread, const struct live_growths *growths,
+			   const struct live_block *added)
+{
+	if (growths->second != NULL) {
+		live_join(thread, growths->oldest, growths->second);
+		*growths->second = *added;
+	} else {
+		live_join(thread, growths->oldest != NULL ? growths->oldest : growths->lightest,
+			  added);
+	}
+}
+
 TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct live_block *block,
 					   struct live_block *replaced, size_t *replaced_count)
 {
 	struct live_shard *shard = live_shard_of(block->address);
-	struct live_block *slots = shard->slots, *growth = NULL, *same = NULL;
+	struct live_block *slots = shard->slots, *same = NULL;
+	struct live_growths growths = {.line = block->line};
 	enum tl_err error = TL_OK;
 	size_t slot, entries = 0;
 
@@ -322,16 +350,15 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 		if (slots[slot].address != block->address)
 			continue;
 		entries++;
-		if ((slots[slot].flags & LIVE_IS_GROWTH) &&
-		    live_is_better_to_join(&slots[slot], growth, block->line))
-			growth = &slots[slot];
+		if (slots[slot].flags & LIVE_IS_GROWTH)
+			live_growths_add(&growths, &slots[slot]);
 		if (live_is_more_of(&slots[slot], block))
 			same = &slots[slot];
 	}
 	if (same != NULL) {
 		same->size += block->size;
-	} else if (entries >= LIVE_ENTRIES_PER_BLOCK && growth != NULL) {
-		live_join(thread, growth, block);
+	} else if (entries >= LIVE_ENTRIES_PER_BLOCK && growths.lightest != NULL) {
+		live_make_join(thread, &growths, block);
 	} else if (shard->used + 1 >= shard->size) {
 		error = TL_ERR_FULL; /* one slot stays empty: it ends every search */
 	} else {

@@ -38,8 +38,8 @@ static inline uint64_t live_size(uint64_t bytes)
 	return bytes < LIVE_LARGEST ? bytes : LIVE_LARGEST;
 }
 
-/* One address holds at most so many: its first allocation and growths. Later growths join an
- * earlier one. */
+/* One address holds at most so many: its first allocation and growths. When they are used up,
+ * the oldest growths join. */
 #define LIVE_ENTRIES_PER_BLOCK 16
 
 /* How many sampled blocks start in each stretch of memory, by its number modulo the filter's size:

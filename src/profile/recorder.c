@@ -294,11 +294,49 @@ static struct site_sample recorder_sample(const struct live_block *block)
 	};
 }
 
-static TL_COLD void recorder_sampled(struct thread *thread, const struct recorder_birth *birth,
-				     bool is_counted)
+static void recorder_insert(struct thread *thread, const struct live_block *block)
 {
 	struct live_block replaced[LIVE_ENTRIES_PER_BLOCK];
 	size_t replaced_count = 0;
+
+	if (live_blocks_insert(thread, block, replaced, &replaced_count) != TL_OK) {
+		TL_ADD(recorder.losses.samples, 1);
+		recorder_died(block, 1); /* of unknown fate: neither alive nor a leak */
+	}
+	if (TL_RARELY(replaced_count > 0)) {
+		TL_ADD(recorder.losses.missed_frees, replaced_count);
+		recorder_died(replaced, replaced_count);
+	}
+}
+
+/* Inserts the block in parts, as old as the samples of the block that it was made of. */
+static void recorder_insert_aged(struct thread *thread, struct live_block block,
+				 const struct recorder_birth *birth)
+{
+	uint64_t left = block.size;
+	uint32_t now = block.birth;
+
+	for (size_t i = 0; i < birth->aged_count; i++) {
+		const struct live_block *aged = &birth->aged[i];
+
+		sites_shrank(aged->line, aged->size, (double)aged->probability, now);
+		block.size = (aged->size < left ? aged->size : left) & LIVE_LARGEST;
+		block.birth = aged->birth;
+		if (block.size == 0)
+			continue;
+		recorder_insert(thread, &block);
+		block.flags |= LIVE_IS_GROWTH;
+		left -= block.size;
+	}
+	block.size = left & LIVE_LARGEST;
+	block.birth = now;
+	if (left > 0)
+		recorder_insert(thread, &block);
+}
+
+static TL_COLD void recorder_sampled(struct thread *thread, const struct recorder_birth *birth,
+				     bool is_counted)
+{
 	struct recorder_place place = recorder_find_place(birth->layer, birth->caller);
 
 	if (is_counted)
@@ -319,14 +357,7 @@ static TL_COLD void recorder_sampled(struct thread *thread, const struct recorde
 	struct site_sample sample = recorder_sample(&block);
 
 	sites_born(place.line, &sample);
-	if (live_blocks_insert(thread, &block, replaced, &replaced_count) != TL_OK) {
-		TL_ADD(recorder.losses.samples, 1);
-		recorder_died(&block, 1); /* of unknown fate: neither alive nor a leak */
-	}
-	if (TL_RARELY(replaced_count > 0)) {
-		TL_ADD(recorder.losses.missed_frees, replaced_count);
-		recorder_died(replaced, replaced_count);
-	}
+	recorder_insert_aged(thread, block, birth);
 }
 
 TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth)
@@ -339,7 +370,11 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 	 * growth's. */
 	if (is_sample && !is_count_hit && birth->size < birth->charged)
 		is_sample = sampler_accepts_growth(thread, birth->size, birth->charged);
-	if (birth->size == 0 || (!is_counted && !is_sample) || !recorder_is_open())
+	if ((is_counted || is_sample) && (birth->size == 0 || !recorder_is_open()))
+		is_counted = is_sample = false;
+	if (!is_sample)
+		recorder_died(birth->aged, birth->aged_count);
+	if (!is_counted && !is_sample)
 		return;
 
 	if (!is_sample) {

@@ -40,7 +40,9 @@ TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *calle
 
 /* A block was handed out. `charged`: bytes that the hook took from the countdown for it (size, or
  * more for a realloc). `caller`: return address of the allocation function, blamed where there is
- * no Python frame. `is_growth`: `size` bytes were added to a block that is known otherwise. */
+ * no Python frame. `is_growth`: `size` bytes were added to a block that is known otherwise. `aged`:
+ * the samples, taken out already, of a block of unknown size that a realloc made this one of: the
+ * old block is freed and this one made, but the bytes that were there keep their age. */
 struct recorder_birth {
 	enum live_layer layer;
 	const void *block;
@@ -48,6 +50,8 @@ struct recorder_birth {
 	const void *caller;
 	bool is_growth;
 	bool is_byte_hit; /* the charge ended a byte gap: the hook has asked sampler_byte_hit */
+	const struct live_block *aged;
+	size_t aged_count;
 };
 /* The short way of recorder_born for a block of libc's that is no sample and whose line is
  * remembered: counts it. False: it did nothing. Needs no saved errno. */

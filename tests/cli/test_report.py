@@ -275,7 +275,7 @@ def test_what_comes_from_free_lists_is_shown(command, snapshot):
                               "verdict": snapshots.verdict("growing", "+5.0 MB/h (4.0 to 6.0)", 5.0, 4.0, 6.0)}]
     path = snapshot(document)
 
-    assert "   3.00 MiB in 4,000 blocks of tuple  growing: +5.0 MB/h (4.0 to 6.0)\n" in command("report", path).stdout
+    assert "   3.00 MiB in 4,000 tuples, maker unknown on this Python  growing: +5.0 MB/h (4.0 to 6.0)\n" in command("report", path).stdout
     (pool,) = json.loads(command("report", path, "--json").stdout)["uncertain"]
     assert pool == {"type": "tuple", "bytes": 3 << 20, "count": 4000, "sentence": "+5.0 MB/h (4.0 to 6.0)", "verdict": "growing"}
     assert "free lists" not in command("report", snapshot(name="other.json")).stdout

@@ -24,11 +24,11 @@ import interpreters  # noqa: E402
 
 ALARM = re.compile(r"(?P<word>LEAKING|GROWING)  (?P<function>.*?) (?P<file>\S+):(?P<line>\d+)  (?P<rate>\S+) MB/h")
 
-POOL = re.compile(r"(?P<word>LEAKING|GROWING)  \d+ x (?P<type>[^,]+), maker unknown")
+POOL = re.compile(r"(?P<word>LEAKING|GROWING)  [\d.]+ MB in [\d,]+ (?P<type>[^,]+?)s?, maker unknown")
 
 
 def uncertain_types(program):
-    return set(re.findall(r"# UNCERTAIN (.*)$", program.read_text(encoding="utf-8"), re.M))
+    return {name.rstrip("s") for name in re.findall(r"# UNCERTAIN (.*)$", program.read_text(encoding="utf-8"), re.M)}
 
 
 def leaking_lines(program):

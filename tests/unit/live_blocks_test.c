@@ -1,9 +1,11 @@
 /* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c */
 #include "profile/live_blocks.h"
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "profile/sampler.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -233,6 +235,51 @@ static void growths_beyond_the_last_entry_keep_estimate_and_variance(void **stat
 		weigh(&held[i], &kept_bytes, &kept_variance);
 	assert_true(kept_bytes > bytes * (1 - 1e-4) && kept_bytes < bytes * (1 + 1e-4));
 	assert_true(kept_variance > variance * 0.999 && kept_variance < variance * 1.001);
+}
+
+/* A buffer that has grown for an hour: what it grew by in its last entries is as old as it is. */
+static void a_growing_block_keeps_the_ages_of_its_last_growths(void **state)
+{
+	enum { GROWTHS = 3600, LATEST = LIVE_ENTRIES_PER_BLOCK - 1 };
+	static const double probabilities[] = {1, 0.9};
+
+	(void)state;
+	for (size_t p = 0; p < TL_COUNT_OF(probabilities); p++) {
+		double bytes = 0;
+		unsigned seen = 0;
+
+		for (uint32_t i = 1; i <= GROWTHS; i++) {
+			struct live_block growth = growth_at(0x5000, 9000, probabilities[p], 1);
+
+			growth.birth = i * CLOCK_TICKS_PER_S;
+			insert(&growth);
+		}
+
+		size_t count = take(0x5000);
+
+		assert_int_equal(count, LIVE_ENTRIES_PER_BLOCK);
+		for (size_t i = 0; i < count; i++) {
+			uint32_t after = GROWTHS - held[i].birth / CLOCK_TICKS_PER_S;
+
+			bytes += (double)held[i].size / (double)held[i].probability;
+			if (after < LATEST && held[i].size == 9000)
+				seen |= 1u << after;
+		}
+		assert_int_equal(seen, (1u << LATEST) - 1);
+		assert_true(fabs(bytes * probabilities[p] / (9000.0 * GROWTHS) - 1) < 1e-3);
+	}
+}
+
+static void certain_growths_of_one_moment_are_one_entry(void **state)
+{
+	struct live_block growth = growth_at(0x5000, 1000, 1, 1);
+
+	(void)state;
+	for (growth.birth = 1; growth.birth <= 2 * CLOCK_TICKS_PER_S; growth.birth++)
+		insert(&growth);
+
+	assert_int_equal(take(0x5000), 2);
+	assert_int_equal(held[0].size + held[1].size, 1000 * 2 * CLOCK_TICKS_PER_S);
 }
 
 /* Of two lines: either may be kept, and each stands for its own on the average. */
@@ -614,6 +661,9 @@ int main(void)
 				       small_table),
 		cmocka_unit_test_setup(
 			growths_of_different_lines_that_join_stay_true_on_the_average, small_table),
+		cmocka_unit_test_setup(a_growing_block_keeps_the_ages_of_its_last_growths,
+				       small_table),
+		cmocka_unit_test_setup(certain_growths_of_one_moment_are_one_entry, small_table),
 		cmocka_unit_test_setup(holds_what_a_naive_list_does, small_table),
 		cmocka_unit_test_setup(
 			the_filter_knows_the_place_of_every_live_block_and_forgets_the_dead,

@@ -276,6 +276,67 @@ static void growth_adds_bytes_at_its_own_line_and_no_block(void **state)
 	assert_int_equal(figures_of(17).counted, 1);
 }
 
+/* Free-threaded: a realloc does not tell how large the block was. */
+static void made_of(uintptr_t old, uintptr_t block, size_t size, uint32_t old_birth)
+{
+	struct recorder_birth birth = birth_of(block, size);
+
+	birth.aged = held;
+	birth.aged_count = take(old);
+	for (size_t i = 0; i < birth.aged_count; i++)
+		held[i].birth = old_birth;
+	recorder_born(&thread_self, &birth);
+}
+
+static void a_block_made_of_an_older_one_is_new_and_as_old_as_it_was(void **state)
+{
+	(void)state;
+	born(0x1000, 1000);
+	usleep(20000);
+	made_of(0x1000, 0x2000, 1500, 0);
+
+	assert_int_equal(take(0x1000), 0);
+	assert_int_equal(live_bytes(), 1500);
+	assert_int_equal(figures_of(12).counted, 2);
+	assert_int_equal(figures_of(12).counted_bytes, 2500);
+	assert_int_equal(figures_of(12).freed_sample_bytes, 1000);
+	assert_int_equal(figures_of(12).freed_samples, 0);
+	assert_int_equal(take(0x2000), 2);
+	for (size_t i = 0; i < 2; i++) {
+		bool is_growth = (held[i].flags & LIVE_IS_GROWTH) != 0;
+
+		assert_int_equal(held[i].size, is_growth ? 500 : 1000);
+		assert_int_equal(held[i].birth > 0, is_growth);
+	}
+	recorder_died(held, 2);
+	assert_int_equal(live_bytes(), 0);
+	assert_int_equal(figures_of(12).freed_samples, 2);
+}
+
+static void a_smaller_block_made_of_an_older_one_is_old(void **state)
+{
+	(void)state;
+	born(0x1000, 1000);
+	made_of(0x1000, 0x2000, 600, 0);
+
+	assert_int_equal(live_bytes(), 600);
+	assert_int_equal(take(0x2000), 1);
+	assert_int_equal(held[0].size, 600);
+	assert_int_equal(held[0].birth, 0);
+}
+
+static void a_block_that_becomes_no_sample_has_died(void **state)
+{
+	(void)state;
+	counted_only(state);
+	born(0x1000, 1000);
+	made_of(0x1000, 0x2000, 100, 0);
+
+	assert_int_equal(live_bytes(), 0);
+	assert_int_equal(take(0x2000), 0);
+	assert_int_equal(figures_of(12).freed_samples, 1);
+}
+
 static void a_block_whose_first_allocation_went_past_us_has_no_known_size(void **state)
 {
 	(void)state;
@@ -549,6 +610,10 @@ int main(void)
 		cmocka_unit_test_setup(growth_adds_bytes_at_its_own_line_and_no_block, exhaustive),
 		cmocka_unit_test_setup(
 			a_block_whose_first_allocation_went_past_us_has_no_known_size, exhaustive),
+		cmocka_unit_test_setup(a_block_made_of_an_older_one_is_new_and_as_old_as_it_was,
+				       exhaustive),
+		cmocka_unit_test_setup(a_smaller_block_made_of_an_older_one_is_old, exhaustive),
+		cmocka_unit_test_setup(a_block_that_becomes_no_sample_has_died, exhaustive),
 		cmocka_unit_test_setup(a_failed_realloc_changes_nothing, exhaustive),
 		cmocka_unit_test_setup(a_moved_block_keeps_its_age_and_stack, exhaustive),
 		cmocka_unit_test_setup(a_shrink_cuts_every_part_and_an_exact_block_exactly,

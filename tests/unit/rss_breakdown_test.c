@@ -180,6 +180,82 @@ static void another_allocator_than_libc_s_is_said_to_be_one(void **state)
 	assert_non_null(strstr(parts.remedy, "another allocator"));
 }
 
+/* 100 MB more are resident than a minute before. */
+static void grow(struct rss_moment *then, struct rss_moment *now)
+{
+	struct rss_facts facts = service();
+
+	*then = (struct rss_moment){60, facts.rss, facts.live, 1.0 * MIB, rss_breakdown(&facts)};
+	*now = *then;
+	now->seconds = 120;
+	now->rss += 100 * MIB;
+}
+
+static void what_rss_grew_by_is_no_matter_while_as_much_is_alive(void **state)
+{
+	struct rss_moment then, now;
+
+	(void)state;
+	grow(&then, &now);
+	now.parts.libc_live += 100 * MIB;
+	now.live += 95.0 * MIB;
+	assert_null(rss_growth_between(&then, &now).cause);
+
+	/* The estimate may be as wrong as that. */
+	now.parts = then.parts;
+	now.parts.libc_free += 100 * MIB;
+	now.live = then.live;
+	now.live_se = 30.0 * MIB;
+	assert_null(rss_growth_between(&then, &now).cause);
+
+	now.live_se = MIB;
+	assert_non_null(rss_growth_between(&then, &now).cause);
+
+	/* Too little for anybody to act on. */
+	now.rss = then.rss + 20 * MIB;
+	assert_null(rss_growth_between(&then, &now).cause);
+}
+
+static void the_part_that_grew_is_the_cause_and_has_its_remedy(void **state)
+{
+	struct rss_moment then, now;
+	const struct {
+		uint64_t *part;
+		const char *remedy;
+	} causes[] = {
+		{&now.parts.libc_free, "malloc_trim"},     {&now.parts.rest, "malloc_trim"},
+		{&now.parts.python_slack, "PYTHONMALLOC"}, {&now.parts.maps, "mappings"},
+		{&now.parts.files_and_stacks, "unmap"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TL_COUNT_OF(causes); i++) {
+		struct rss_growth growth;
+
+		grow(&then, &now);
+		*causes[i].part += 90 * MIB;
+		now.parts.agent += 10 * MIB;
+		growth = rss_growth_between(&then, &now);
+
+		assert_non_null(growth.cause);
+		assert_non_null(strstr(growth.cause, causes[i].remedy));
+		assert_true(growth.rss == 100.0 * MIB && growth.live == 0 && growth.seconds == 60);
+	}
+}
+
+static void growth_of_many_parts_has_no_cause(void **state)
+{
+	struct rss_moment then, now;
+
+	(void)state;
+	grow(&then, &now);
+	now.parts.libc_free += 35 * MIB;
+	now.parts.python_slack += 35 * MIB;
+	now.parts.maps += 30 * MIB;
+
+	assert_null(rss_growth_between(&then, &now).cause);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +269,9 @@ int main(void)
 		cmocka_unit_test(
 			where_libc_cannot_be_asked_what_was_alive_and_is_still_resident_has_its_remedy),
 		cmocka_unit_test(another_allocator_than_libc_s_is_said_to_be_one),
+		cmocka_unit_test(what_rss_grew_by_is_no_matter_while_as_much_is_alive),
+		cmocka_unit_test(the_part_that_grew_is_the_cause_and_has_its_remedy),
+		cmocka_unit_test(growth_of_many_parts_has_no_cause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,6 +66,7 @@ class Row:
 class Table:
     rows: list
     verdicts: list  # the lines between rows and trailer
+    memory: list  # those behind them that say where RSS is
     time: int
     functions: int
     used: int
@@ -98,12 +99,12 @@ def _only(found, wanted):
 
 def parse_tables(text):
     """Every line of profiler.json must belong to a whole dump."""
-    tables, state, rows, verdicts = [], "header", [], []
+    tables, state, rows, verdicts, memory = [], "header", [], [], []
     for line in text.splitlines():
         if state == "header":
             if line.rstrip() != HEADER:
                 raise TableError("not the header: %r" % line)
-            state, rows, verdicts = "dashes", [], []
+            state, rows, verdicts, memory = "dashes", [], [], []
             continue
         if state == "dashes":
             if line.rstrip() != DASHES:
@@ -113,16 +114,20 @@ def parse_tables(text):
         trailer = _TRAILER.fullmatch(line)
         if trailer:
             t = trailer.groupdict()
-            tables.append(Table(rows, verdicts, int(t["time"]), int(t["functions"]), int(t["used"]),
+            tables.append(Table(rows, verdicts, memory, int(t["time"]), int(t["functions"]), int(t["used"]),
                                 int(t["capacity"]), int(t["pid"]) if t["pid"] else None, int(t["lost"] or 0)))
             state = "header"
             continue
         row = _ROW.fullmatch(line)
-        if row and not verdicts:
+        if row and not verdicts and not memory:
             r = row.groupdict()
             rows.append(Row(r["function"], int(r["count"]), float(r["total_mb"]), int(r["samples"]),
                             float(r["sample_mb"]), 0 if r["line"] == "-" else int(r["line"]), float(r["freed_mb"]),
                             None if r["retention"] == "-" else float(r["retention"][:-1]), r["file"]))
+        elif line.startswith("MEMORY   "):
+            memory.append(line)
+        elif memory:
+            raise TableError("a verdict behind the memory: %r" % line)
         else:
             verdicts.append(line)
     if state != "header":

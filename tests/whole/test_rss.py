@@ -1,9 +1,18 @@
 """RSS explained: the parts add up to it, and each is what the program is known to hold."""
 
+import re
+
 import pytest
 from harness import MIB, ROOT, profile
 
 PARTS = ("python_live", "python_slack", "libc_live", "libc_free", "maps", "files_and_stacks", "agent", "rest")
+
+
+def memory_lines(table):
+    """The figures of the table, in MB, and its lines of text."""
+    lines = [line[len("MEMORY   "):] for line in table.memory]
+    figures = [re.fullmatch(r" *(\d+\.\d\d) MB  \S.*", line) for line in lines]
+    return [float(figure[1]) for figure in figures if figure], [line for line, figure in zip(lines, figures) if not figure]
 
 
 def parts_of(run):
@@ -13,6 +22,10 @@ def parts_of(run):
     assert sum(parts.values()) == pytest.approx(memory["rss_bytes"] / MIB, rel=0.02)
     assert all(run.dump.process["rss_%s_bytes" % name] == rss[name + "_bytes"] for name in PARTS)
     assert run.dump.process.get("rss_remedy") == rss["remedy"]
+    (resident, *shown), remedies = memory_lines(run.table)
+    assert resident == pytest.approx(memory["rss_bytes"] / MIB, abs=0.006)
+    assert sum(shown) == pytest.approx(resident, abs=0.05)
+    assert [re.sub(r"^RSS \+.*?: ", "", line) for line in remedies] == ([rss["remedy"]] if rss["remedy"] else [])
     assert parts["rest"] <= 0.1 * memory["rss_bytes"] / MIB + 1, parts
     return parts, rss["remedy"]
 
@@ -62,6 +75,29 @@ def test_while_it_runs_the_fragmented_heap_is_seen_too(one_python):
     run = profile(one_python, script, settings={"DUMP_INTERVAL": 1}).check()
     during = [dump.process.get("rss_remedy") for dump in run.dumps[:-1]]
     assert during[0] is None and "held by libc it seems" in (during[-1] or "")
+
+
+def test_rss_that_grows_while_nothing_is_kept_is_explained(one_python):
+    """Small blocks that stay pin what large ones leave; the next large ones are larger and do not fit."""
+    script = ("import time\n"
+              "kept = []\n"
+              "for turn in range(9):\n"
+              "    pairs = [(bytes(3000 + 800 * turn), bytes(550)) for i in range(8000)]\n"
+              "    kept.append([small for large, small in pairs])\n"
+              "    del pairs\n"
+              "    time.sleep(1)\n")
+    run = profile(one_python, script, settings={"DUMP_INTERVAL": 1}).check()
+    said = [line for table in run.tables[4:] for line in memory_lines(table)[1] if line.startswith("RSS +")]
+    assert said, [table.memory for table in run.tables]
+    grown = re.fullmatch(r"RSS \+(\S+) MB in (\d+) s, live bytes \+(\S+) MB: .*malloc_trim.*", said[-1])
+    assert grown and float(grown[1]) >= 3 * float(grown[3]), said
+
+
+def test_rss_that_grows_with_what_is_alive_is_no_riddle(one_python):
+    script = "import time\nkept = []\nfor turn in range(8):\n    kept.append([bytes(3000) for i in range(8000)])\n    time.sleep(1)\n"
+    run = profile(one_python, script, settings={"DUMP_INTERVAL": 1}).check()
+    assert len(run.tables) >= 7
+    assert not [line for table in run.tables for line in memory_lines(table)[1]]
 
 
 def parts_of_each(run):
