@@ -130,12 +130,11 @@ def test_start_up_is_not_slowed_by_more_than_a_fraction(one_python):
     """Known failure 6: every malloc before the constructor ran a full dump attempt: +102 ms."""
     import time
 
-    def best(**more):
-        times = []
-        for _ in range(7):
-            begin = time.monotonic()
-            profile(one_python, "pass\n", **more).check()
-            times.append(time.monotonic() - begin)
-        return min(times)
+    def seconds(**more):
+        begin = time.monotonic()
+        profile(one_python, "pass\n", **more).check()
+        return time.monotonic() - begin
 
-    assert best() < best(library=None) + 0.05
+    rounds = [(seconds(), seconds(library=None)) for _ in range(9)]  # in turn: other tests make the machine slower at times
+    profiled, plain = map(min, zip(*rounds))
+    assert profiled < plain + 0.05

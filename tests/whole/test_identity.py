@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from harness import SAMPLED, line_of, profile
 
 NAMESAKES = r'''
@@ -149,6 +150,8 @@ def test_an_unknown_interpreter_is_answered_by_one_line_and_native_blame(tmp_pat
 
 
 def test_the_script_is_written_and_no_other_word_of_the_command_line(few_pythons):
+    if few_pythons.wrapper:
+        pytest.skip("its loader stands first in the command line, and its executable does not run by itself")
     script = r'''
 import sys
 if __name__ == "__main__":
