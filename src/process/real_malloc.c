@@ -55,9 +55,29 @@ TL_INTERNAL int (*real_execveat)(int, const char *, char *const[], char *const[]
 /* A thread that is here already is inside dlsym. */
 static _Thread_local bool real_is_looking __attribute__((tls_model("initial-exec")));
 
-#define REAL_FIND(function, name)                                                                  \
+/* What an allocator is found under in libc_malloc_debug.so (MALLOC_CHECK_, mtrace) when that is
+ * preloaded behind us: the oldest version alone, which a plain dlsym passes over. dlvsym in its turn
+ * passes over names without a version, as jemalloc's are, so it is asked only where dlsym has come
+ * to glibc's own. */
+#ifdef __aarch64__
+#define REAL_OLDEST               "GLIBC_2.17"
+#define REAL_ALIGNED_ALLOC_OLDEST "GLIBC_2.17"
+#else
+#define REAL_OLDEST               "GLIBC_2.2.5"
+#define REAL_ALIGNED_ALLOC_OLDEST "GLIBC_2.16"
+#endif
+
+static void *real_next(const char *name, const char *oldest)
+{
+	void *next = dlsym(RTLD_NEXT, name);
+	void *hidden = oldest != NULL ? dlvsym(RTLD_NEXT, name, oldest) : NULL;
+
+	return hidden != NULL ? hidden : next;
+}
+
+#define REAL_FIND(function, name, oldest)                                                          \
 	do {                                                                                       \
-		void *found = dlsym(RTLD_NEXT, name);                                              \
+		void *found = real_next(name, oldest);                                             \
 		if (found != NULL)                                                                 \
 			__atomic_store_n(&(function), (__typeof__(function))found,                 \
 					 __ATOMIC_RELEASE);                                        \
@@ -68,28 +88,32 @@ TL_INTERNAL void real_malloc_find(void)
 	if (real_is_looking)
 		return;
 	real_is_looking = true;
+	const bool next_is_glibc = dlsym(RTLD_NEXT, "malloc") == (void *)__libc_malloc;
+	const char *oldest = next_is_glibc ? REAL_OLDEST : NULL;
+
 	/* free comes first: from then on memory that dlsym took by __libc_malloc can be given back.
 	 * */
-	REAL_FIND(real_free, "free");
-	REAL_FIND(real_malloc, "malloc");
-	REAL_FIND(real_calloc, "calloc");
-	REAL_FIND(real_realloc, "realloc");
-	REAL_FIND(real_posix_memalign, "posix_memalign");
-	REAL_FIND(real_aligned_alloc, "aligned_alloc");
-	REAL_FIND(real_memalign, "memalign");
-	REAL_FIND(real_valloc, "valloc");
-	REAL_FIND(real_pvalloc, "pvalloc");
-	REAL_FIND(real_malloc_usable_size, "malloc_usable_size");
-	REAL_FIND(real_mmap, "mmap");
-	REAL_FIND(real_munmap, "munmap");
-	REAL_FIND(real_mremap, "mremap");
-	REAL_FIND(real_exit_now, "_exit");
-	REAL_FIND(real_kill, "kill");
-	REAL_FIND(real_execve, "execve");
-	REAL_FIND(real_execvpe, "execvpe");
-	REAL_FIND(real_fexecve, "fexecve");
-	REAL_FIND(real_execveat, "execveat");
-	REAL_FIND(real_heap_ask, "mallinfo2");
+	REAL_FIND(real_free, "free", oldest);
+	REAL_FIND(real_malloc, "malloc", oldest);
+	REAL_FIND(real_calloc, "calloc", oldest);
+	REAL_FIND(real_realloc, "realloc", oldest);
+	REAL_FIND(real_posix_memalign, "posix_memalign", oldest);
+	REAL_FIND(real_aligned_alloc, "aligned_alloc",
+		  next_is_glibc ? REAL_ALIGNED_ALLOC_OLDEST : NULL);
+	REAL_FIND(real_memalign, "memalign", oldest);
+	REAL_FIND(real_valloc, "valloc", oldest);
+	REAL_FIND(real_pvalloc, "pvalloc", oldest);
+	REAL_FIND(real_malloc_usable_size, "malloc_usable_size", oldest);
+	REAL_FIND(real_mmap, "mmap", NULL);
+	REAL_FIND(real_munmap, "munmap", NULL);
+	REAL_FIND(real_mremap, "mremap", NULL);
+	REAL_FIND(real_exit_now, "_exit", NULL);
+	REAL_FIND(real_kill, "kill", NULL);
+	REAL_FIND(real_execve, "execve", NULL);
+	REAL_FIND(real_execvpe, "execvpe", NULL);
+	REAL_FIND(real_fexecve, "fexecve", NULL);
+	REAL_FIND(real_execveat, "execveat", NULL);
+	REAL_FIND(real_heap_ask, "mallinfo2", NULL);
 	/* Not looked for a second time: dlsym frees its last error's text, and that free would come
 	 * back here and free it again. */
 	if (real_free == real_free_first && __libc_free != NULL)

@@ -3,6 +3,7 @@
 What an allocator that stands before us serves we do not see; CPython's small blocks are seen all the same.
 """
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -66,6 +67,28 @@ def test_another_allocator(few_pythons, allocator, order):
         check_leak(run)
         for churn in run.dump.documents("churn"):
             assert live_in_blocks(run, churn) < 20000
+
+
+@pytest.mark.parametrize("disable", [0, 1])
+def test_glibcs_malloc_debug_behind_us(few_pythons, disable):
+    """Its names have a hidden version: it was passed over, and MALLOC_CHECK_ checked nothing."""
+    if few_pythons.wrapper:
+        pytest.skip("another libc than the library's")
+    found = list(Path("/lib").glob("*/libc_malloc_debug.so.0"))
+    if not found:
+        pytest.skip("libc_malloc_debug.so.0 is not installed (glibc before 2.34 has it inside)")
+    overrun = ("import ctypes\n"
+               "libc = ctypes.CDLL(None)\n"
+               "libc.malloc.restype = ctypes.c_void_p\n"
+               "block = ctypes.c_void_p(libc.malloc(10))\n"
+               "ctypes.memset(block, 120, 11)\n"
+               "print('written', flush=True)\n"
+               "libc.free(block)\n")
+    settings = {**EXHAUSTIVE, "DUMP_INTERVAL": 1, "DISABLE": disable}
+    checked = {"env": {"MALLOC_CHECK_": "3"}, "preload_also": found}
+    assert profile(few_pythons, LEAK, settings=settings, **checked).check().stdout == TRUTH
+    run = profile(few_pythons, overrun, settings=settings, **checked)
+    assert (run.stdout, run.status) == ("written\n", -signal.SIGABRT) and "invalid pointer" in run.stderr
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
