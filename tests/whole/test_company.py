@@ -144,12 +144,21 @@ def test_coverage_inside(few_pythons, packages):
 
 
 def test_faulthandler_inside(few_pythons):
-    """Its tracebacks come while we work; a real crash still ends as one, with its report."""
-    script = ("import ctypes, faulthandler, sys, time\n"
+    """Its tracebacks come while we work; a real crash still ends as one, with its report.
+
+    Not by dump_traceback_later(repeat=True): its thread reads the others' frames while they run, and crashes without us too.
+    """
+    script = ("import ctypes, faulthandler, sys, threading, time\n"
               "faulthandler.enable()\n"
-              "faulthandler.dump_traceback_later(0.05, repeat=True, file=open('traces', 'w'))\n" + LEAK +
+              "def trace():\n"
+              "\twith open('traces', 'w') as file:\n"
+              "\t\twhile not done.wait(0.02): faulthandler.dump_traceback(file)\n"
+              "done = threading.Event()\n"
+              "tracer = threading.Thread(target=trace)\n"
+              "tracer.start()\n" + LEAK +
               "time.sleep(0.2)\n"
-              "faulthandler.cancel_dump_traceback_later()\n"
+              "done.set()\n"
+              "tracer.join()\n"
               "assert 'Thread' in open('traces').read()\n"
               "sys.stdout.flush()\n"
               "ctypes.string_at(0)\n")
