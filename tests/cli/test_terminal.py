@@ -12,9 +12,9 @@ SCRIPT = """
 import sys, time
 hits = 0
 end = time.monotonic() + 20
-print('ready', flush=True)
 while time.monotonic() < end:
     try:
+        print('ready', flush=True)
         time.sleep(0.1)
     except KeyboardInterrupt:
         hits += 1

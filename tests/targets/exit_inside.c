@@ -1,6 +1,5 @@
-/* exit_inside HOW MICROSECONDS: allocates until a signal's handler ends the process with 5: by _exit (HOW 0), by exit (1), by
- * exec of a shell that does (2),
- * without our environment. exit in a handler is wrong by POSIX, and common. */
+/* exit_inside HOW MICROSECONDS: allocates, and as long does not, until a signal's handler ends the process with 5: by _exit
+ * (HOW 0), by exit (1), by exec of a shell that does (2), without our environment. exit in a handler is wrong by POSIX, and common. */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/time.h>
@@ -31,5 +30,7 @@ int main(int count, char **arguments)
 			blocks[i] = malloc((size_t)(600 + i));
 		for (int i = 0; i < 100; i++)
 			free(blocks[i]);
+		for (volatile int i = 0; i < 50000; i++)
+			;
 	}
 }
