@@ -1,11 +1,10 @@
 /* DESIGN
  * A dump's documents are gathered in `building`, and queued as one request (elastic_queue).
  *
- * The thread takes the oldest request and owns it until its last document is delivered, refused or
- * evicted. Documents that are to be sent again stay in it; it then goes to the end of the queue, so
- * that one document that the server never takes does not stop the rest. The thread ends when the
- * queue is empty: there is no idle thread or connection in the program, and between dumps nothing
- * to stop at a fork.
+ * The thread takes a request and owns it until it is delivered or refused, or waits again. Documents
+ * that are put off stay in their request, which waits for itself: what comes later need not. Only a
+ * server that is away, or overloaded, stops all. The thread ends when the queue is empty: there is
+ * no idle thread or connection in the program, and between dumps nothing to stop at a fork.
  */
 #include "elastic_post.h"
 
@@ -41,10 +40,12 @@ static struct {
 	pthread_mutex_t lock; /* guards elastic_queue, counts and flags */
 	pthread_cond_t changed;
 	struct elastic_counts counts;
+	uint64_t paused_until_ns; /* the server is away: nothing is sent before */
+	unsigned failures;        /* pauses in a row */
 	pthread_t thread;
 	bool has_thread; /* not joined yet */
 	bool is_running; /* it will look at the queue again */
-	bool must_stop, is_joining, is_flushing;
+	bool must_stop, is_joining;
 
 	/* Of whoever dumps, one at a time. */
 	char *building; /* ELASTIC_REQUEST_BYTES */
@@ -53,7 +54,6 @@ static struct {
 
 	/* Of the thread, and of nobody while there is none. */
 	size_t batch_most; /* documents in a POST; fewer after a 413 */
-	unsigned failures; /* tries in a row */
 	uint64_t random[2];
 	struct elastic_item items[ELASTIC_REQUEST_MOST];
 
@@ -65,20 +65,28 @@ static struct {
 	const char *index;
 } elastic_post = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Milliseconds until the next try: 200 to 500 the first time, twice that the next, at most a
- * minute; longer when the server asks for it. Jitter, because a hundred workers dump at the same
- * moment. */
-static unsigned elastic_post_back_off(uint64_t retry_after_s)
-{
-	unsigned doublings = elastic_post.failures < 10 ? elastic_post.failures : 10;
-	unsigned wait_ms = (unsigned)(200 + 300 * random_unit(elastic_post.random)) << doublings;
+/* What came of a POST. */
+enum elastic_outcome {
+	ELASTIC_GO_ON,       /* it was answered: on with the rest */
+	ELASTIC_PUT_OFF,     /* some documents, by a server that takes others */
+	ELASTIC_AWAY,        /* the server, or its strength */
+	ELASTIC_INTERRUPTED, /* nothing is known */
+};
 
-	elastic_post.failures++;
+/* When the next try is: in 200 to 500 ms the first time, twice that the next, at most a minute;
+ * later when the server asks for it. Jitter, because a hundred workers dump at the same moment. */
+static uint64_t elastic_post_back_off(unsigned failures, uint64_t retry_after_s)
+{
+	unsigned doublings = failures < 10 ? failures : 10;
+	uint64_t wait_ms = (uint64_t)(200 + 300 * random_unit(elastic_post.random)) << doublings;
+
 	if (wait_ms > ELASTIC_POST_LONGEST)
 		wait_ms = ELASTIC_POST_LONGEST;
 	if (retry_after_s > ELASTIC_POST_PATIENCE)
 		retry_after_s = ELASTIC_POST_PATIENCE;
-	return wait_ms > retry_after_s * 1000 ? wait_ms : (unsigned)retry_after_s * 1000;
+	if (wait_ms < retry_after_s * 1000)
+		wait_ms = retry_after_s * 1000;
+	return clock_precise_ns() + wait_ms * 1000000;
 }
 
 /* The secret in a file, into `buffer`; the setting itself when no file is named. */
@@ -139,9 +147,8 @@ static void elastic_post_lose(size_t documents)
 	pthread_mutex_unlock(&elastic_post.lock);
 }
 
-/* Tells the fates of the first `count` documents apart. Returns milliseconds until the next try. */
-static unsigned elastic_post_settle(struct elastic_request *request, size_t count,
-				    const struct elastic_answer *answer)
+/* Tells the fates of the first `count` documents apart. */
+static enum elastic_outcome elastic_post_settle(struct elastic_request *request, size_t count)
 {
 	struct elastic_counts found = {0};
 	size_t again = 0;
@@ -174,15 +181,15 @@ static unsigned elastic_post_settle(struct elastic_request *request, size_t coun
 	elastic_post.counts.rejected += found.rejected;
 	elastic_post.counts.lost += found.rejected;
 	pthread_mutex_unlock(&elastic_post.lock);
-	if (again == 0) {
-		elastic_post.failures = 0;
-		elastic_notices_up(elastic_post_counts().lost);
-		if (elastic_post.batch_most < ELASTIC_REQUEST_MOST)
-			elastic_post.batch_most *= 2;
-		return 0;
+	if (again > 0) {
+		elastic_notices_put_off(status);
+		/* All of several: that is the server, and not the documents. */
+		return again == count && count > 1 ? ELASTIC_AWAY : ELASTIC_PUT_OFF;
 	}
-	elastic_notices_put_off(status);
-	return elastic_post_back_off(answer->retry_after_s);
+	elastic_notices_up(elastic_post_counts().lost);
+	if (elastic_post.batch_most < ELASTIC_REQUEST_MOST)
+		elastic_post.batch_most *= 2;
+	return ELASTIC_GO_ON;
 }
 
 /* The server takes only smaller requests, or one document is too large for it. */
@@ -198,8 +205,9 @@ static void elastic_post_split(struct elastic_request *request, size_t count, si
 	elastic_notices_too_large();
 }
 
-/* One POST of what the request begins with. Returns milliseconds until the next. */
-static unsigned elastic_post_send(struct elastic_request *request)
+/* One POST of what the request begins with. */
+static enum elastic_outcome elastic_post_send(struct elastic_request *request,
+					      uint64_t *retry_after_s)
 {
 	const struct elastic_target target = {
 		.url = elastic_post.url,
@@ -214,36 +222,37 @@ static unsigned elastic_post_send(struct elastic_request *request)
 	size_t count = elastic_bulk_count(request->pages, bytes);
 
 	elastic_http_post(&target, request->pages, bytes, &answer);
+	*retry_after_s = answer.status != 0 ? answer.retry_after_s : 0;
 	if (answer.is_interrupted)
-		return 0;
+		return ELASTIC_INTERRUPTED;
 	if (answer.status == 0) {
 		elastic_notices_no_answer(answer.error);
-		return elastic_post_back_off(0);
+		return ELASTIC_AWAY;
 	}
 	switch (elastic_bulk_request_fate(answer.status)) {
 	case ELASTIC_SPLIT:
 		elastic_post_split(request, count, bytes);
-		return 0;
+		return ELASTIC_GO_ON;
 	case ELASTIC_REJECTED:
 		if (answer.status == 401 && elastic_post_authorize())
-			return 0; /* the secret was renewed in its file */
+			return ELASTIC_GO_ON; /* the secret was renewed in its file */
 		elastic_post_lose(elastic_bulk_count(request->pages, request->length));
 		request->length = 0;
 		elastic_notices_refused(&answer);
-		return 0;
+		return ELASTIC_GO_ON;
 	case ELASTIC_RETRY:
 		elastic_notices_not_now(answer.status);
-		return elastic_post_back_off(answer.retry_after_s);
+		return ELASTIC_AWAY;
 	default:
 		break;
 	}
 	if (!answer.is_too_long &&
 	    elastic_bulk_read(answer.body, answer.length, elastic_post.items, count) == TL_OK)
-		return elastic_post_settle(request, count, &answer);
+		return elastic_post_settle(request, count);
 	if (answer.is_too_long && count > 1)
 		elastic_post.batch_most = count / 2;
 	elastic_notices_no_bulk_api(answer.status);
-	return elastic_post_back_off(answer.retry_after_s);
+	return ELASTIC_AWAY;
 }
 
 /* As elastic_post.changed has it, whose clock is the monotonic one. */
@@ -253,37 +262,41 @@ static struct timespec elastic_post_deadline(uint64_t until_ns)
 				 .tv_nsec = (long)(until_ns % 1000000000u)};
 }
 
-/* Under the lock: sleeps so long, or until something changes that cannot wait. */
-static void elastic_post_wait(unsigned wait_ms)
-{
-	struct timespec until =
-		elastic_post_deadline(clock_precise_ns() + wait_ms * UINT64_C(1000000));
-	bool was_flushing = elastic_post.is_flushing;
-
-	elastic_queue_set_waiting(true);
-	while (!elastic_post.must_stop && elastic_post.is_flushing == was_flushing &&
-	       pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until) !=
-		       ETIMEDOUT)
-		continue;
-	elastic_queue_set_waiting(false);
-	if (elastic_post.is_flushing != was_flushing)
-		elastic_post.failures = 0; /* little time is left: as if it were the first try */
-}
-
 /* Under the lock: one request's turn. */
 static void elastic_post_serve(struct elastic_request *request)
 {
-	unsigned wait_ms;
+	uint64_t retry_after_s, due_ns = 0;
+	enum elastic_outcome outcome;
 
 	pthread_mutex_unlock(&elastic_post.lock);
-	wait_ms = elastic_post_send(request);
+	outcome = elastic_post_send(request, &retry_after_s);
 	pthread_mutex_lock(&elastic_post.lock);
+	if (outcome == ELASTIC_AWAY)
+		elastic_post.paused_until_ns =
+			elastic_post_back_off(elastic_post.failures++, retry_after_s);
+	else if (outcome != ELASTIC_INTERRUPTED)
+		elastic_post.failures = 0;
+	if (outcome == ELASTIC_PUT_OFF)
+		due_ns = elastic_post_back_off(request->deferred, retry_after_s);
 	if (request->length == 0)
 		elastic_queue_finish();
-	if (wait_ms > 0 && !elastic_post.must_stop)
-		elastic_post_wait(wait_ms);
-	if (wait_ms > 0)
-		elastic_queue_defer();
+	else if (outcome == ELASTIC_AWAY || outcome == ELASTIC_PUT_OFF)
+		elastic_queue_defer(due_ns);
+}
+
+/* Under the lock: sends what is due, or sleeps until something is, or something changes. */
+static void elastic_post_go_on(void)
+{
+	uint64_t due_ns = elastic_queue_due_ns(), now_ns = clock_precise_ns();
+	struct timespec until;
+
+	if (due_ns < elastic_post.paused_until_ns)
+		due_ns = elastic_post.paused_until_ns;
+	until = elastic_post_deadline(due_ns);
+	if (due_ns > now_ns)
+		pthread_cond_timedwait(&elastic_post.changed, &elastic_post.lock, &until);
+	else
+		elastic_post_serve(elastic_queue_take(now_ns));
 }
 
 static bool elastic_post_load(void)
@@ -300,7 +313,6 @@ static bool elastic_post_load(void)
 
 static void *elastic_post_main(void *unused)
 {
-	struct elastic_request *request;
 	bool is_open;
 
 	thread_self.busy = true; /* never profile ourselves */
@@ -308,8 +320,8 @@ static void *elastic_post_main(void *unused)
 	elastic_post_authorize();
 	is_open = elastic_post_load() && elastic_http_open();
 	pthread_mutex_lock(&elastic_post.lock);
-	while (is_open && !elastic_post.must_stop && (request = elastic_queue_take()) != NULL)
-		elastic_post_serve(request);
+	while (is_open && !elastic_post.must_stop && !elastic_queue_is_empty())
+		elastic_post_go_on();
 	if (is_open) {
 		pthread_mutex_unlock(&elastic_post.lock);
 		elastic_http_close();
@@ -431,6 +443,7 @@ TL_INTERNAL void elastic_post_commit(void)
 	elastic_post.body = (struct text){0};
 	pthread_mutex_lock(&elastic_post.lock);
 	elastic_post_run();
+	pthread_cond_broadcast(&elastic_post.changed); /* it is due, whatever else waits */
 	pthread_mutex_unlock(&elastic_post.lock);
 }
 
@@ -501,7 +514,9 @@ TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 	bool has_ended;
 
 	pthread_mutex_lock(&elastic_post.lock);
-	elastic_post.is_flushing = true; /* whoever waits for a next try has it now */
+	/* Whoever waits for a next try has it now, and as if it were the first. */
+	elastic_post.paused_until_ns = elastic_post.failures = 0;
+	elastic_queue_hurry();
 	pthread_cond_broadcast(&elastic_post.changed);
 	elastic_post_run();
 	while (elastic_post.is_running && !elastic_queue_is_empty() &&
@@ -516,7 +531,6 @@ TL_INTERNAL void elastic_post_flush(unsigned wait_ms)
 		elastic_queue_drop();
 	/* Whatever is not known to be there, also what a thread that hangs may still hold. */
 	counts->lost = counts->queued - counts->delivered - counts->duplicates;
-	elastic_post.is_flushing = false;
 	pthread_mutex_unlock(&elastic_post.lock);
 	elastic_notices_lost(counts->lost, counts->queued);
 }
@@ -549,8 +563,8 @@ TL_INTERNAL void elastic_post_fork_child(void)
 	elastic_post.counts = (struct elastic_counts){0};
 	elastic_notices_reset_in_child();
 	elastic_post.has_thread = elastic_post.is_running = false;
-	elastic_post.must_stop = elastic_post.is_joining = elastic_post.is_flushing = false;
-	elastic_post.failures = 0;
+	elastic_post.must_stop = elastic_post.is_joining = false;
+	elastic_post.paused_until_ns = elastic_post.failures = 0;
 	random_seed(elastic_post.random, clock_precise_ns(), (uint64_t)getpid());
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

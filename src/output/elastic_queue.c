@@ -5,8 +5,7 @@
  * are. The JSON lines on disk are the larger, lasting queue; they can be replayed, because ids do
  * not change.
  *
- * The current request stands beside the ring and counts as one of the hundred. It may be evicted
- * while it waits for its next try, and not while it is on the wire.
+ * The current request stands beside the ring, counts as one of the hundred, and is never evicted.
  */
 #include "elastic_queue.h"
 
@@ -22,24 +21,37 @@ static struct {
 	unsigned first, count;
 	size_t bytes; /* pages of all, the current one's too */
 	struct elastic_request current;
-	bool current_waits;
+	uint64_t last_number;
 } elastic_queue;
 
-static struct elastic_request elastic_queue_pop(void)
+static struct elastic_request *elastic_queue_at(unsigned number)
 {
-	struct elastic_request request = elastic_queue.waiting[elastic_queue.first];
+	return &elastic_queue.waiting[(elastic_queue.first + number) % ELASTIC_QUEUE];
+}
 
+/* Takes that one out; those before it move up. */
+static struct elastic_request elastic_queue_pull(unsigned number)
+{
+	struct elastic_request request = *elastic_queue_at(number);
+
+	for (; number > 0; number--)
+		*elastic_queue_at(number) = *elastic_queue_at(number - 1);
 	elastic_queue.first = (elastic_queue.first + 1) % ELASTIC_QUEUE;
 	elastic_queue.count--;
 	return request;
 }
 
-static void elastic_queue_push(struct elastic_request request)
+/* To its place in order of age: most often the last, or the first when it comes back. */
+static void elastic_queue_insert(struct elastic_request request)
 {
-	unsigned at = (elastic_queue.first + elastic_queue.count) % ELASTIC_QUEUE;
+	unsigned at = 0;
 
-	elastic_queue.waiting[at] = request;
+	elastic_queue.first = (elastic_queue.first + ELASTIC_QUEUE - 1) % ELASTIC_QUEUE;
 	elastic_queue.count++;
+	for (; at + 1 < elastic_queue.count && elastic_queue_at(at + 1)->number < request.number;
+	     at++)
+		*elastic_queue_at(at) = *elastic_queue_at(at + 1);
+	*elastic_queue_at(at) = request;
 }
 
 static size_t elastic_queue_release(struct elastic_request request)
@@ -67,12 +79,9 @@ static struct elastic_request elastic_queue_leave(void)
 /* The oldest that is not on the wire. False: there is none. */
 static bool elastic_queue_evict(size_t *documents)
 {
-	if (elastic_queue_has_current() && elastic_queue.current_waits)
-		*documents += elastic_queue_release(elastic_queue_leave());
-	else if (elastic_queue.count > 0)
-		*documents += elastic_queue_release(elastic_queue_pop());
-	else
+	if (elastic_queue.count == 0)
 		return false;
+	*documents += elastic_queue_release(elastic_queue_pull(0));
 	return true;
 }
 
@@ -84,7 +93,7 @@ static bool elastic_queue_has_room(size_t room)
 
 TL_INTERNAL size_t elastic_queue_put(const char *body, size_t length)
 {
-	struct elastic_request request = {.length = length};
+	struct elastic_request request = {.length = length, .number = ++elastic_queue.last_number};
 	size_t lost = 0;
 
 	request.room = (length + ELASTIC_QUEUE_PAGE - 1) & ~(ELASTIC_QUEUE_PAGE - 1);
@@ -95,20 +104,25 @@ TL_INTERNAL size_t elastic_queue_put(const char *body, size_t length)
 	while (!elastic_queue_has_room(request.room) && elastic_queue_evict(&lost))
 		continue;
 	elastic_queue.bytes += request.room;
-	elastic_queue_push(request);
+	elastic_queue_insert(request);
 	return lost;
 }
 
-TL_INTERNAL struct elastic_request *elastic_queue_take(void)
+TL_INTERNAL struct elastic_request *elastic_queue_take(uint64_t now_ns)
 {
-	if (!elastic_queue_has_current() && elastic_queue.count > 0)
-		elastic_queue.current = elastic_queue_pop();
-	return elastic_queue_has_current() ? &elastic_queue.current : NULL;
-}
+	unsigned best = ELASTIC_QUEUE;
 
-TL_INTERNAL void elastic_queue_set_waiting(bool is_waiting)
-{
-	elastic_queue.current_waits = is_waiting;
+	if (elastic_queue_has_current())
+		return &elastic_queue.current;
+	for (unsigned i = 0; i < elastic_queue.count; i++)
+		if (elastic_queue_at(i)->due_ns <= now_ns &&
+		    (best == ELASTIC_QUEUE ||
+		     elastic_queue_at(i)->deferred < elastic_queue_at(best)->deferred))
+			best = i;
+	if (best == ELASTIC_QUEUE)
+		return NULL;
+	elastic_queue.current = elastic_queue_pull(best);
+	return &elastic_queue.current;
 }
 
 TL_INTERNAL void elastic_queue_finish(void)
@@ -116,10 +130,32 @@ TL_INTERNAL void elastic_queue_finish(void)
 	elastic_queue_release(elastic_queue_leave());
 }
 
-TL_INTERNAL void elastic_queue_defer(void)
+TL_INTERNAL void elastic_queue_defer(uint64_t due_ns)
 {
-	if (elastic_queue_has_current() && elastic_queue.count > 0)
-		elastic_queue_push(elastic_queue_leave());
+	elastic_queue.current.due_ns = due_ns;
+	elastic_queue.current.deferred++;
+	elastic_queue_insert(elastic_queue_leave());
+}
+
+TL_INTERNAL uint64_t elastic_queue_due_ns(void)
+{
+	uint64_t first = UINT64_MAX;
+
+	if (elastic_queue_has_current())
+		return 0;
+	for (unsigned i = 0; i < elastic_queue.count; i++)
+		if (elastic_queue_at(i)->due_ns < first)
+			first = elastic_queue_at(i)->due_ns;
+	return first;
+}
+
+TL_INTERNAL void elastic_queue_hurry(void)
+{
+	for (unsigned i = 0; i < elastic_queue.count; i++) {
+		elastic_queue_at(i)->due_ns = 0;
+		elastic_queue_at(i)->deferred = elastic_queue_at(i)->deferred > 0;
+	}
+	elastic_queue.current.deferred = elastic_queue.current.deferred > 0;
 }
 
 TL_INTERNAL bool elastic_queue_is_empty(void)
@@ -131,9 +167,9 @@ TL_INTERNAL size_t elastic_queue_drop(void)
 {
 	size_t documents = 0;
 
-	elastic_queue.current_waits = true;
+	if (elastic_queue_has_current())
+		documents += elastic_queue_release(elastic_queue_leave());
 	while (elastic_queue_evict(&documents))
 		continue;
-	elastic_queue.current_waits = false;
 	return documents;
 }

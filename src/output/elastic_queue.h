@@ -19,21 +19,26 @@
 struct elastic_request {
 	char *pages;
 	size_t room, length;
+	uint64_t number;   /* in order of age */
+	uint64_t due_ns;   /* not to be sent before; 0: at once */
+	unsigned deferred; /* how often */
 };
 
 /* Queues a copy. Returns how many documents that has cost: those of evicted requests, or its own
  * when there is no memory. */
 TL_INTERNAL size_t elastic_queue_put(const char *body, size_t length);
 
-/* The current request, or else the oldest, which then is the current one: on the wire. NULL: there
- * is none. */
-TL_INTERNAL struct elastic_request *elastic_queue_take(void);
-/* The current request waits for its next try, and may be evicted; or no longer. */
-TL_INTERNAL void elastic_queue_set_waiting(bool is_waiting);
+/* The current request, or else, of those that are due, the one that was deferred the least, and of
+ * these the oldest: others may be luckier. It then is the current one: on the wire. NULL: none. */
+TL_INTERNAL struct elastic_request *elastic_queue_take(uint64_t now_ns);
 /* The current request is done: its memory is given back. */
 TL_INTERNAL void elastic_queue_finish(void);
-/* The current request goes behind those that wait, if any: others may be luckier. */
-TL_INTERNAL void elastic_queue_defer(void);
+/* The current request waits again, and is not due before. */
+TL_INTERNAL void elastic_queue_defer(uint64_t due_ns);
+/* When the next request is due; UINT64_MAX when there is none. */
+TL_INTERNAL uint64_t elastic_queue_due_ns(void);
+/* All are due at once, and as if they had been deferred once at most. */
+TL_INTERNAL void elastic_queue_hurry(void);
 
 TL_INTERNAL bool elastic_queue_is_empty(void);
 /* Empties it, the current request too. Returns how many documents were in it. */

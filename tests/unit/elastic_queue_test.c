@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#define NOW 1000u
+
 /* A request of so many documents, the first of which has this number. */
 static size_t put(unsigned number, unsigned documents)
 {
@@ -56,31 +58,72 @@ static void the_oldest_is_taken_first_and_stays_until_it_is_finished(void **stat
 {
 	(void)state;
 	assert_true(elastic_queue_is_empty());
-	assert_null(elastic_queue_take());
+	assert_null(elastic_queue_take(NOW));
 	put(1, 1);
 	put(2, 1);
 
-	assert_int_equal(number_of(elastic_queue_take()), 1);
-	assert_int_equal(number_of(elastic_queue_take()), 1);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 1);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 1);
 	elastic_queue_finish();
-	assert_int_equal(number_of(elastic_queue_take()), 2);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 2);
 	elastic_queue_finish();
 	assert_true(elastic_queue_is_empty());
 }
 
-static void a_deferred_request_goes_behind_those_that_wait(void **state)
+static void a_deferred_request_comes_after_those_that_were_deferred_less(void **state)
 {
 	(void)state;
 	put(1, 1);
 	put(2, 1);
-	elastic_queue_take();
-	elastic_queue_defer();
+	elastic_queue_take(NOW);
+	elastic_queue_defer(0);
+	put(3, 1);
 
-	assert_int_equal(number_of(elastic_queue_take()), 2);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 2);
+	elastic_queue_defer(0);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 3);
 	elastic_queue_finish();
-	assert_int_equal(number_of(elastic_queue_take()), 1);
-	elastic_queue_defer(); /* alone: it stays */
-	assert_int_equal(number_of(elastic_queue_take()), 1);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 1);
+	elastic_queue_defer(0);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 2);
+}
+
+static void what_is_not_due_waits_and_holds_up_nothing(void **state)
+{
+	(void)state;
+	assert_true(elastic_queue_due_ns() == UINT64_MAX);
+	put(1, 1);
+	elastic_queue_take(NOW);
+	elastic_queue_defer(NOW + 5);
+
+	assert_int_equal(elastic_queue_due_ns(), NOW + 5);
+	assert_null(elastic_queue_take(NOW + 4));
+	put(2, 1);
+	assert_int_equal(elastic_queue_due_ns(), 0);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 2);
+	elastic_queue_finish();
+	assert_int_equal(number_of(elastic_queue_take(NOW + 5)), 1);
+}
+
+static void who_is_in_a_hurry_waits_for_nothing(void **state)
+{
+	static const unsigned expected[] = {3, 1, 2};
+
+	(void)state;
+	put(1, 1);
+	put(2, 1);
+	elastic_queue_take(NOW);
+	elastic_queue_defer(NOW + 5);
+	elastic_queue_take(NOW);
+	elastic_queue_defer(NOW + 7);
+	put(3, 1);
+	elastic_queue_hurry();
+
+	/* What was never tried comes first, then the oldest. */
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(number_of(elastic_queue_take(NOW)), expected[i]);
+		elastic_queue_finish();
+	}
 }
 
 static void of_more_than_100_the_oldest_goes(void **state)
@@ -93,7 +136,7 @@ static void of_more_than_100_the_oldest_goes(void **state)
 	assert_int_equal(lost, 0);
 
 	assert_int_equal(put(5000, 1), 3);
-	assert_int_equal(number_of(elastic_queue_take()), 10);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 10);
 }
 
 static void what_is_on_the_wire_stays_and_counts_as_one_of_the_hundred(void **state)
@@ -101,25 +144,27 @@ static void what_is_on_the_wire_stays_and_counts_as_one_of_the_hundred(void **st
 	(void)state;
 	for (unsigned i = 0; i < ELASTIC_QUEUE; i++)
 		put(i, 1);
-	elastic_queue_take();
+	elastic_queue_take(NOW);
 
 	assert_int_equal(put(1000, 1), 1);
-	assert_int_equal(number_of(elastic_queue_take()), 0);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 0);
 	elastic_queue_finish();
-	assert_int_equal(number_of(elastic_queue_take()), 2); /* 1 was evicted */
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 2); /* 1 was evicted */
 }
 
-static void what_waits_for_its_next_try_is_the_oldest(void **state)
+static void what_comes_back_has_its_age_still(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < ELASTIC_QUEUE; i++)
-		put(i, 1 + (i == 0));
-	elastic_queue_take();
-	elastic_queue_set_waiting(true);
+		put(i, 1 + (i == 1));
+	elastic_queue_take(NOW);
+	elastic_queue_defer(0);
+	elastic_queue_take(NOW);
+	elastic_queue_defer(0);
 
-	assert_int_equal(put(1000, 1), 2);
-	elastic_queue_set_waiting(false);
-	assert_int_equal(number_of(elastic_queue_take()), 1);
+	assert_int_equal(put(1000, 1), 1);
+	assert_int_equal(put(1001, 1), 2);
+	assert_int_equal(number_of(elastic_queue_take(NOW)), 2);
 }
 
 static void the_bytes_have_their_bound(void **state)
@@ -144,7 +189,7 @@ static void a_request_that_was_shortened_gives_all_its_memory_back(void **state)
 
 	(void)state;
 	put_bytes(100000);
-	elastic_queue_take()->length = 0;
+	elastic_queue_take(NOW)->length = 0;
 	elastic_queue_finish();
 
 	assert_int_equal(pages_resident_bytes(), empty);
@@ -156,7 +201,7 @@ static void all_of_it_can_be_dropped(void **state)
 	(void)state;
 	put(1, 2);
 	put(5, 3);
-	elastic_queue_take();
+	elastic_queue_take(NOW);
 
 	assert_int_equal(elastic_queue_drop(), 5);
 	assert_true(elastic_queue_is_empty());
@@ -169,10 +214,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		QUEUE(the_oldest_is_taken_first_and_stays_until_it_is_finished),
-		QUEUE(a_deferred_request_goes_behind_those_that_wait),
+		QUEUE(a_deferred_request_comes_after_those_that_were_deferred_less),
+		QUEUE(what_is_not_due_waits_and_holds_up_nothing),
+		QUEUE(who_is_in_a_hurry_waits_for_nothing),
 		QUEUE(of_more_than_100_the_oldest_goes),
 		QUEUE(what_is_on_the_wire_stays_and_counts_as_one_of_the_hundred),
-		QUEUE(what_waits_for_its_next_try_is_the_oldest),
+		QUEUE(what_comes_back_has_its_age_still),
 		QUEUE(the_bytes_have_their_bound),
 		QUEUE(a_request_that_was_shortened_gives_all_its_memory_back),
 		QUEUE(all_of_it_can_be_dropped),

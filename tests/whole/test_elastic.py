@@ -183,6 +183,19 @@ def test_tries_back_off(one_python):
     assert len(lines) == 2 and "HTTP 503" in lines[0] and "arrive again" in lines[1]
 
 
+def test_documents_that_are_put_off_do_not_hold_up_later_dumps(one_python):
+    """Of each request something was put off: the tries backed off as if the server were away, and dumps waited for minutes."""
+    with FakeElastic(always=items(lambda number, document: 429 if document["kind"] == "process" else 201)) as server:
+        run = profile(one_python, LEAK, [7.5], settings=shipping(server, DUMP_INTERVAL=1), timeout=60).check()
+    wanted = {name: document for name, document in queued(run).items() if document["kind"] != "process"}
+    assert set(server.documents) == set(wanted) and lost(run) == len(run.dumps) >= 7
+    tries = {}
+    for request in server.requests:
+        tries.setdefault(request.pairs[0][1]["dump"], request.time)
+    first = [tries[dump] for dump in sorted(tries)]
+    assert len(first) == len(run.dumps) and max(b - a for a, b in zip(first, first[1:])) < 2.5, first
+
+
 def test_retry_after_is_obeyed(one_python):
     with FakeElastic() as server:
         server.script = [status(429, headers={"Retry-After": "3"})]
