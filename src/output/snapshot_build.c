@@ -171,6 +171,8 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	double time = clock_epoch_s(), bytes = 0, bytes_variance = 0, count = 0, count_variance = 0;
 
 	for (uint32_t line = 0; line < sites_lines_end(); line++) {
+		if (!sites_line_is_known(line))
+			continue;
 		bytes += work->live[line].bytes;
 		bytes_variance += work->live[line].bytes_variance;
 		count += work->live[line].count;

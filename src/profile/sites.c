@@ -234,6 +234,11 @@ TL_INTERNAL uint32_t sites_lines_end(void)
 	return SITES_LINES + 1;
 }
 
+TL_INTERNAL bool sites_line_is_known(uint32_t line)
+{
+	return line == SITES_OTHERS || intern_is_used(&sites_known_lines, line);
+}
+
 TL_INTERNAL uint32_t sites_end(void)
 {
 	return TL_LOAD(sites_used);
