@@ -21,6 +21,7 @@
 #include "../profile/sampler.h"
 #include "../profile/sites.h"
 #include "../profile/stacks.h"
+#include "../profile/tallies.h"
 #include "evidence.h"
 #include "rss_history.h"
 #include "snapshot_live.h"
@@ -224,6 +225,7 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	if (work == NULL)
 		return NULL;
 	names_resolve_natives();
+	tallies_collect();
 	work->now = recorder_now();
 	contexts_tick(work->now);
 	work->evidence = evidence_open(work->now);

@@ -244,20 +244,18 @@ TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *leaf)
 	return py_frame_walk(thread_state, leaf, 1, &is_deeper) == 1;
 }
 
-TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *peeked)
+TL_INTERNAL struct py_frame_spot py_frame_peek(const void *thread_state, const char *otherwise)
 {
 	const char *frame = py_frame_first(thread_state);
 
 	if (!frame)
-		return false;
-	if (TL_MOSTLY(py_layout.line_table == PY_LINES_LOCATIONS)) {
-		peeked->code = py_frame_code_of_record(frame);
-		peeked->at = py_frame_pointer_at(frame, py_layout.frame_instruction);
-	} else {
-		peeked->code = py_frame_pointer_at(frame, py_layout.frame_code);
-		peeked->at = py_frame_at_of_object(frame);
-	}
-	return true;
+		return (struct py_frame_spot){.code = otherwise};
+	if (TL_MOSTLY(py_layout.line_table == PY_LINES_LOCATIONS))
+		return (struct py_frame_spot){
+			.code = py_frame_code_of_record(frame),
+			.at = py_frame_pointer_at(frame, py_layout.frame_instruction)};
+	return (struct py_frame_spot){.code = py_frame_pointer_at(frame, py_layout.frame_code),
+				      .at = py_frame_at_of_object(frame)};
 }
 
 /* ---- Lines ---- */

@@ -40,10 +40,13 @@ TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *fram
 /* The innermost one alone. */
 TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame);
 
-/* What of the innermost record or frame object tells it apart, unchecked: its `code` and `at`.
- * Where they are those of a frame that was found, and that code object is alive, it is that frame.
- * */
-TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *frame);
+/* What tells a frame from others. */
+struct py_frame_spot {
+	const char *code, *at; /* as in py_frame */
+};
+/* The innermost record's or frame object's, unchecked. Where they are those of a frame that was
+ * found, and that code object is alive, it is that frame. Without any frame: `otherwise`, NULL. */
+TL_INTERNAL struct py_frame_spot py_frame_peek(const void *thread_state, const char *otherwise);
 
 /* The line being executed; 0 where the code has none there. Linear in the size of the line table.
  * */

@@ -26,6 +26,12 @@ struct frame_place {
 	uint32_t site_line; /* of sites.h; below 2^16; 0: not asked for yet */
 };
 
+/* Changes when all that is remembered is to be forgotten; never 0. Atomic. A code object that was
+ * found to be at a place is there as long as this is what it was before. */
+TL_DATA uint32_t frame_memo_generation;
+
+/* In all threads. */
+TL_INTERNAL void frame_memo_forget_all(void);
 TL_INTERNAL void frame_memo_set_sound(bool is_sound);
 TL_INTERNAL void frame_memo_reset_in_child(void);
 

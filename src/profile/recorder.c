@@ -11,6 +11,7 @@
 #include "sampler.h"
 #include "sites.h"
 #include "stacks.h"
+#include "tallies.h"
 
 #include <errno.h>
 
@@ -37,7 +38,8 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 	recorder.state = delay_s == 0 ? RECORDER_OPEN : RECORDER_WAITING;
 	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
 	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK ||
-	    sites_start() != TL_OK || classes_start() != TL_OK || maps_start() != TL_OK)
+	    sites_start() != TL_OK || tallies_start() != TL_OK || classes_start() != TL_OK ||
+	    maps_start() != TL_OK)
 		return TL_ERR_SYSTEM;
 	return live_blocks_start(config.table_size);
 }
@@ -50,6 +52,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	recorder.losses = (struct recorder_losses){0};
 	live_blocks_reset_in_child();
 	frame_memo_reset_in_child();
+	tallies_reset_in_child();
 	maps_reset_in_child();
 	sites_reset_in_child();
 	stacks_reset_in_child();
@@ -78,6 +81,7 @@ TL_INTERNAL void recorder_renew_locks(void)
 	live_blocks_renew_locks();
 	maps_renew_locks();
 	frame_memo_renew_locks();
+	tallies_renew_lock();
 }
 
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno)
@@ -135,6 +139,7 @@ TL_INTERNAL bool recorder_is_paused(void)
 TL_INTERNAL void recorder_pause(void)
 {
 	TL_STORE(recorder.state, RECORDER_PAUSED);
+	frame_memo_forget_all(); /* recorder_counts_again does not look at the state */
 	sampler_pause(true);
 }
 
@@ -265,22 +270,41 @@ static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, 
 	return place;
 }
 
-TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller)
+/* The frame to blame, unchecked. No code: the interpreter is down, and more than counting may be
+ * due. */
+static inline struct py_frame_spot recorder_peek(const void *caller)
 {
 	void *state = recorder_thread_state(LIVE_LIBC);
-	struct py_frame frame;
-	struct frame_place place;
 
-	/* An interpreter that is down: more than counting may be due. */
-	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN ||
-	    (state == NULL && py_frame_interpreter_is_down()))
+	if (state == NULL && py_frame_interpreter_is_down())
+		return (struct py_frame_spot){NULL, NULL};
+	return py_frame_peek(state, caller);
+}
+
+TL_INTERNAL bool recorder_counts_again(struct thread *thread, size_t size, const void *caller)
+{
+	struct tally_entry *entry = tallies_find(thread, recorder_peek(caller));
+
+	if (TL_RARELY(entry == NULL || !sampler_only_counts(thread)))
 		return false;
-	if (!py_frame_peek(state, &frame))
-		frame = recorder_native_frame(caller);
-	if (!frame_memo_find(&frame, &place) || place.site_line == SITES_OTHERS ||
-	    !sampler_only_counts(thread))
+	tallies_add(entry, size);
+	return true;
+}
+
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller)
+{
+	uint32_t generation = __atomic_load_n(&frame_memo_generation, __ATOMIC_ACQUIRE);
+	struct frame_place place;
+	struct py_frame_spot spot;
+
+	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN)
+		return false;
+	spot = recorder_peek(caller);
+	if (!frame_memo_find(&(struct py_frame){.code = spot.code, .at = spot.at}, &place) ||
+	    place.site_line == SITES_OTHERS || !sampler_only_counts(thread))
 		return false;
 	sites_count(place.site_line, size);
+	tallies_remember(thread, spot, generation, place.site_line);
 	return true;
 }
 

@@ -216,7 +216,8 @@ static void a_ring_of_entries_from_c_does_not_hang(void **state)
 
 static void the_leaf_is_where_a_walk_begins(void **state)
 {
-	struct py_frame leaf, peeked, found[1];
+	struct py_frame leaf, found[1];
+	struct py_frame_spot peeked;
 	bool is_deeper;
 
 	(void)state;
@@ -227,7 +228,7 @@ static void the_leaf_is_where_a_walk_begins(void **state)
 		assert_ptr_equal(leaf.code, codes[is_skipped]);
 		assert_ptr_equal(leaf.code, found[0].code);
 		assert_int_equal(leaf.instruction, found[0].instruction);
-		assert_true(py_frame_peek(thread_state, &peeked));
+		peeked = py_frame_peek(thread_state, "no frame");
 		assert_int_equal(peeked.code == leaf.code && peeked.at == leaf.at, !is_skipped);
 	}
 	put_pointer(frames[1], 0, NULL);
@@ -235,8 +236,8 @@ static void the_leaf_is_where_a_walk_begins(void **state)
 	put_pointer(cframe, 0, NULL);
 	assert_false(py_frame_leaf(thread_state, &leaf));
 	assert_false(py_frame_leaf(NULL, &leaf));
-	assert_false(py_frame_peek(thread_state, &peeked));
-	assert_false(py_frame_peek(NULL, &peeked));
+	assert_string_equal(py_frame_peek(thread_state, "no frame").code, "no frame");
+	assert_string_equal(py_frame_peek(NULL, "no frame").code, "no frame");
 }
 
 static void no_thread_state_or_no_frame_is_an_empty_stack(void **state)
