@@ -441,3 +441,11 @@ TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame)
 	/* The end of the table: it begins alike in functions of the same shape. */
 	return hash_bytes(table + length - piece, piece, (uintptr_t)bytes ^ length << 48);
 }
+
+TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame)
+{
+	uint64_t what[3] = {py_frame_identity(frame), py_frame_line_table_identity(frame),
+			    (uintptr_t)frame->at};
+
+	return (const char *)(uintptr_t)hash_bytes(what, sizeof(what), 0);
+}

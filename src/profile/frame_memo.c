@@ -29,7 +29,7 @@ static struct {
 } memo_entries[1 << MEMO_ENTRY_BITS];
 
 TL_INTERNAL uint32_t frame_memo_generation = 1;
-static bool memo_is_sound; /* atomic */
+TL_INTERNAL bool frame_memo_is_sound;
 /* Written under memo_lock; read without it by frame_memo_may_watch. */
 static const char *memo_watched[MEMO_SLOTS];
 static uint32_t memo_watched_count;
@@ -62,10 +62,10 @@ TL_INTERNAL void frame_memo_forget_all(void)
 
 TL_INTERNAL void frame_memo_set_sound(bool is_sound)
 {
-	if (TL_LOAD(memo_is_sound) == is_sound)
+	if (TL_LOAD(frame_memo_is_sound) == is_sound)
 		return;
 	frame_memo_forget_all();
-	TL_STORE(memo_is_sound, is_sound);
+	TL_STORE(frame_memo_is_sound, is_sound);
 }
 
 TL_INTERNAL void frame_memo_reset_in_child(void)
@@ -146,8 +146,8 @@ static bool memo_watch(const char *code)
 
 TL_INTERNAL void frame_memo_remember(const struct py_frame *frame, const struct frame_place *place)
 {
-	if (frame->instruction == FRAME_MEMO_NATIVE ||
-	    (TL_LOAD(memo_is_sound) && memo_watch(frame->code)))
+	if (frame->instruction == FRAME_MEMO_NATIVE || !TL_LOAD(frame_memo_is_sound) ||
+	    memo_watch(frame->code))
 		memo_store(frame, place);
 }
 

@@ -198,6 +198,17 @@ static uint32_t recorder_line_of(const struct py_frame *frame)
 	return (uint32_t)line;
 }
 
+/* The frame as frame_memo wants it. */
+static struct py_frame recorder_stamped(const struct py_frame *frame)
+{
+	struct py_frame stamped = *frame;
+
+	if (!TL_LOAD(frame_memo_is_sound) && frame->instruction != FRAME_MEMO_NATIVE)
+		stamped.at = py_frame_stamp(frame);
+	return stamped;
+}
+
+/* `frame` is a stamped one. */
 static struct frame_place recorder_place_of(const struct py_frame *frame)
 {
 	struct frame_place place;
@@ -214,7 +225,7 @@ static struct frame_place recorder_place_of(const struct py_frame *frame)
 	return place;
 }
 
-/* The line to blame where this is the innermost frame. */
+/* The line to blame where this, stamped, is the innermost frame. */
 static uint32_t recorder_site_line_of(const struct py_frame *frame)
 {
 	struct frame_place place = recorder_place_of(frame);
@@ -243,6 +254,7 @@ TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *calle
 
 	if (!py_frame_leaf(recorder_thread_state(layer), &frame))
 		frame = recorder_native_frame(caller);
+	frame = recorder_stamped(&frame);
 	return recorder_site_line_of(&frame);
 }
 
@@ -262,6 +274,8 @@ static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, 
 	if (depth == 0)
 		frames[depth++] = recorder_native_frame(caller);
 	for (size_t i = depth; i-- > 0;) {
+		frames[i] = recorder_stamped(&frames[i]);
+
 		struct frame_place frame = recorder_place_of(&frames[i]);
 
 		place.stack = stacks_push(place.stack, frame.function, frame.line);
@@ -270,15 +284,27 @@ static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, 
 	return place;
 }
 
-/* The frame to blame, unchecked. No code: the interpreter is down, and more than counting may be
- * due. */
-static inline struct py_frame_spot recorder_peek(const void *caller)
+static TL_APART struct py_frame_spot recorder_peek_stamped(const void *state, const char *caller)
+{
+	struct py_frame frame;
+
+	if (!py_frame_leaf(state, &frame))
+		return (struct py_frame_spot){.code = caller};
+	return (struct py_frame_spot){.code = frame.code, .at = py_frame_stamp(&frame)};
+}
+
+/* The frame to blame, unchecked or stamped. No code: the interpreter is down, and more than
+ * counting may be due. */
+static inline struct py_frame_spot recorder_peek(const char *caller)
 {
 	void *state = recorder_thread_state(LIVE_LIBC);
 
-	if (state == NULL && py_frame_interpreter_is_down())
-		return (struct py_frame_spot){NULL, NULL};
-	return py_frame_peek(state, caller);
+	if (state == NULL)
+		return (struct py_frame_spot){.code = py_frame_interpreter_is_down() ? NULL
+										     : caller};
+	if (TL_MOSTLY(TL_LOAD(frame_memo_is_sound)))
+		return py_frame_peek(state, caller);
+	return recorder_peek_stamped(state, caller);
 }
 
 TL_INTERNAL bool recorder_counts_again(struct thread *thread, size_t size, const void *caller)

@@ -114,6 +114,11 @@ TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame)
 	return (uintptr_t)frame->code;
 }
 
+TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame)
+{
+	return (const char *)(uintptr_t)(py_frame_identity(frame) ^ (uintptr_t)frame->at << 48);
+}
+
 static size_t fake_copy(const char *name, char *buffer, size_t capacity)
 {
 	size_t length = strlen(name);

@@ -576,6 +576,29 @@ static void the_line_table_has_an_identity_of_address_length_and_end(void **stat
 	py_frame_line_table_identity(&frame_0);
 }
 
+static void a_stamp_changes_with_names_lines_and_instruction(void **state)
+{
+	static char first[OBJECT_SIZE], second[OBJECT_SIZE];
+	char data[20] = {0};
+	struct py_frame frame = frame_0;
+	const char *stamp;
+
+	(void)state;
+	put_pointer(codes[0], 136, bytes_object(first, data, sizeof(data)));
+	identity_of("name", "file.py", 7);
+	stamp = py_frame_stamp(&frame);
+	identity_of("name", "file.py", 7);
+	assert_ptr_equal(py_frame_stamp(&frame), stamp);
+	identity_of("nome", "file.py", 7);
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamp);
+	identity_of("name", "file.py", 7);
+	frame.at++;
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamp);
+	frame.at--;
+	put_pointer(codes[0], 136, bytes_object(second, data, sizeof(data)));
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamp);
+}
+
 static void the_line_is_decoded_by_the_format_of_the_version(void **state)
 {
 	static char table[OBJECT_SIZE];
@@ -627,6 +650,7 @@ int main(void)
 		TEST(the_identity_of_a_function_is_its_contents),
 		TEST(the_same_bytes_in_another_width_are_another_name),
 		TEST(the_line_table_has_an_identity_of_address_length_and_end),
+		TEST(a_stamp_changes_with_names_lines_and_instruction),
 		TEST(the_line_is_decoded_by_the_format_of_the_version),
 	};
 

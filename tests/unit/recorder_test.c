@@ -183,6 +183,42 @@ static void the_shortest_way_counts_what_the_short_one_has_counted(void **state)
 	assert_int_equal(figures_of(12).largest, 1000);
 }
 
+static uint64_t counted_of(const struct fake_function *function, uint32_t line)
+{
+	struct py_frame frame = {.code = (const char *)function};
+
+	return sites_copy_line(sites_line(names_function_of_frame(&frame), line)).counted;
+}
+
+/* As with TRACKLEAK_PYTHON=0: no hook sees the end of a code object. */
+static void a_function_that_becomes_another_unseen_is_told_apart(void **state)
+{
+	static const struct fake_function first = {"first", "app.py", 10};
+	static const struct fake_function second = {"second", "app.py", 10};
+	struct fake_function function = first; /* whatever is at this address */
+
+	(void)state;
+	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
+	thread_self = (struct thread){0};
+	sampler_prepare(&thread_self, 0);
+	fake_run(&function, 2);
+
+	born(0x1000, 700);
+	assert_true(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
+	function = second;
+	assert_false(recorder_counts_again(&thread_self, 700, CALLER));
+	assert_false(recorder_only_counts(&thread_self, 700, CALLER));
+	born(0x2000, 700);
+	assert_true(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
+	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
+
+	tallies_collect();
+	assert_int_equal(counted_of(&first, 12), 3);
+	assert_int_equal(counted_of(&second, 12), 4);
+}
+
 static void without_a_python_frame_the_caller_is_blamed(void **state)
 {
 	(void)state;
@@ -631,6 +667,8 @@ int main(void)
 		cmocka_unit_test_setup(the_short_way_counts_a_line_that_was_met_and_nothing_else,
 				       exhaustive),
 		cmocka_unit_test_setup(the_shortest_way_counts_what_the_short_one_has_counted,
+				       exhaustive),
+		cmocka_unit_test_setup(a_function_that_becomes_another_unseen_is_told_apart,
 				       exhaustive),
 		cmocka_unit_test_setup(the_short_way_counts_a_native_caller_that_was_met,
 				       exhaustive),
