@@ -12,10 +12,10 @@
  *
  * Nearly all allocations of MIN_SIZE or more are of a place that their thread has counted for
  * before, and are due for nothing else (hook_malloc_slow): they are counted and that is all.
- * Otherwise a slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then calls the
- * real function, then tells the recorder (a failed call: sampler_pass). Frees and reallocs
- * take a block's samples out first: once the real function returns another thread may own the
- * address.
+ * Otherwise a slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then
+ * calls the real function, then tells the recorder (a failed call: sampler_pass). Frees and
+ * reallocs take a block's samples out first: once the real function returns another thread may own
+ * the address.
  *
  * While CPython's allocator runs under our wrapper (thread->is_watching_libc), every libc
  * allocation comes here, so that hook_python learns whether libc served the block, and leaves it to
