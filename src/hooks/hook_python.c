@@ -441,7 +441,6 @@ TL_INTERNAL void hook_python_heal(void)
 	if (!py_layout.is_initialized()) {
 		TL_STORE(hook_was_initialized, false);
 		frame_memo_set_sound(false);
-		frame_memo_forget_all();
 		return;
 	}
 	if (TL_RARELY(!TL_LOAD(hook_was_initialized))) {

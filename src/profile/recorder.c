@@ -274,10 +274,10 @@ static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, 
 	if (depth == 0)
 		frames[depth++] = recorder_native_frame(caller);
 	for (size_t i = depth; i-- > 0;) {
+		struct frame_place frame;
+
 		frames[i] = recorder_stamped(&frames[i]);
-
-		struct frame_place frame = recorder_place_of(&frames[i]);
-
+		frame = recorder_place_of(&frames[i]);
 		place.stack = stacks_push(place.stack, frame.function, frame.line);
 	}
 	place.line = recorder_site_line_of(&frames[0]);
@@ -309,8 +309,11 @@ static inline struct py_frame_spot recorder_peek(const char *caller)
 
 TL_INTERNAL bool recorder_counts_again(struct thread *thread, size_t size, const void *caller)
 {
-	struct tally_entry *entry = tallies_find(thread, recorder_peek(caller));
+	struct tally_entry *entry;
 
+	if (TL_RARELY(size < sampler_min_size))
+		return false;
+	entry = tallies_find(thread, recorder_peek(caller));
 	if (TL_RARELY(entry == NULL || !sampler_only_counts(thread)))
 		return false;
 	tallies_add(entry, size);

@@ -163,6 +163,7 @@ static void the_shortest_way_counts_what_the_short_one_has_counted(void **state)
 	assert_false(recorder_counts_again(&thread_self, 800, CALLER));
 	assert_true(recorder_only_counts(&thread_self, 800, CALLER));
 	assert_true(recorder_counts_again(&thread_self, 900, CALLER));
+	assert_false(recorder_counts_again(&thread_self, 499, CALLER));
 	fake_stack[0].at++;
 	assert_false(recorder_counts_again(&thread_self, 900, CALLER)); /* another line */
 	fake_stack[0].at--;
