@@ -79,9 +79,11 @@ TL_INTERNAL void frame_memo_reset_in_child(void)
 TL_INTERNAL bool frame_memo_find(const struct py_frame *frame, struct frame_place *place)
 {
 	uint64_t key = memo_key(frame), slot = key >> (64 - MEMO_ENTRY_BITS);
+	/* Whoever finds a line sees what its number stands for. */
+	uint64_t check = __atomic_load_n(&memo_entries[slot].check, __ATOMIC_ACQUIRE);
 	uint64_t packed = TL_LOAD(memo_entries[slot].place);
 
-	if ((TL_LOAD(memo_entries[slot].check) ^ packed) != key)
+	if ((check ^ packed) != key)
 		return false;
 	*place = (struct frame_place){.line = (uint32_t)packed,
 				      .function = (uint16_t)(packed >> 32),
@@ -96,7 +98,7 @@ static void memo_store(const struct py_frame *frame, const struct frame_place *p
 		(uint64_t)place->site_line << 48 | (uint64_t)place->function << 32 | place->line;
 
 	TL_STORE(memo_entries[slot].place, packed);
-	TL_STORE(memo_entries[slot].check, key ^ packed);
+	__atomic_store_n(&memo_entries[slot].check, key ^ packed, __ATOMIC_RELEASE);
 }
 
 static uint32_t memo_next(uint32_t slot)
