@@ -46,6 +46,7 @@
 #include "src/profile/classes.c"
 #include "src/profile/live_blocks.c"
 #include "src/profile/frame_memo.c"
+#include "src/profile/tallies.c"
 #include "src/profile/maps.c"
 #include "src/profile/recorder.c"
 #include "src/profile/contexts.c"

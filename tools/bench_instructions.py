@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = ROOT / "tools/instructions.json"
 # Byte samples out of reach, so that only what a row is about is counted.
-OURS = {"LD_PRELOAD": str(ROOT / "trackleak.so"), "TRACKLEAK_ANY": "1", "TRACKLEAK_QUIET": "1", "TRACKLEAK_SEED": "1",
+OURS = {"LD_PRELOAD": "./trackleak.so", "TRACKLEAK_ANY": "1", "TRACKLEAK_QUIET": "1", "TRACKLEAK_SEED": "1",
         "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_MAX_OVERHEAD": "0", "TRACKLEAK_DUMP_INTERVAL": "0",
         "TRACKLEAK_SAMPLE_BYTES": str(1 << 40), "TRACKLEAK_SAMPLE_RATE": "1000000000"}
 PAIRS = r"""
@@ -64,11 +64,14 @@ def first_line(*command):
 
 
 def count(command, inside, settings, folder):
-    """Instructions inside that function, in all threads. The same addresses each time: -R."""
-    env = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "TRACKLEAK_LOG_DIR": str(folder), **settings}
+    """Instructions inside that function, in all threads. The same addresses each time: -R, and no word of the
+    environment or command that is another one elsewhere: one letter more in a path moves the heap, and realloc copies
+    10,000 instructions' worth more, or less, in a JSON round."""
+    env = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "TRACKLEAK_LOG_DIR": ".", **settings}
     # Valgrind hands LD_PRELOAD on to the program and is not profiled itself.
-    run = subprocess.run(["setarch", "-R", "valgrind", "--tool=callgrind", "--toggle-collect=" + inside,
-                          "--callgrind-out-file=/dev/null", *command], env=env, capture_output=True, text=True)
+    run = subprocess.run(["setarch", "-R", shutil.which("valgrind"), "--tool=callgrind", "--toggle-collect=" + inside,
+                          "--callgrind-out-file=/dev/null", *command], env=env, cwd=folder, capture_output=True,
+                         text=True)
     found = re.search(r"Collected : (\d+)", run.stderr)
     if run.returncode != 0 or not found or int(found[1]) == 0:
         sys.exit("bench-instructions: nothing was counted in %s\n%s" % (" ".join(command), run.stderr[-2000:]))
@@ -78,7 +81,7 @@ def count(command, inside, settings, folder):
 def measure(row, python, folder):
     """Instructions of one unit: without the library, and what it adds."""
     what, size, n, settings = row
-    command, inside = ([str(folder / "pairs"), what, str(size)], "work") if what else (
+    command, inside = (["./pairs", what, str(size)], "work") if what else (
         [python, "-S", "-c", JSON], "PyEval_EvalCode")
 
     def a_unit(more):
@@ -111,6 +114,7 @@ def main():
     grown = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        shutil.copy(ROOT / "trackleak.so", folder)
         subprocess.run([compiler, "-O1", "-fno-builtin", "-x", "c", "-", "-o", folder / "pairs"], input=PAIRS,
                        text=True, check=True)
         for name, row in rows.items():

@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 # Most instructions, the final jump included, as gcc 12 at -O2 makes them.
-LIMITS = {"malloc": 6, "calloc": 9, "realloc": 20, "free": 8, "posix_memalign": 6, "aligned_alloc": 6,
-          "hook_obj_malloc": 9, "hook_obj_calloc": 14, "hook_obj_realloc": 19, "hook_obj_free": 8,
-          "hook_mem_malloc": 9, "hook_mem_calloc": 14, "hook_mem_realloc": 19, "hook_mem_free": 8}
+LIMITS = {"malloc": 6, "calloc": 9, "realloc": 19, "free": 7, "posix_memalign": 6, "aligned_alloc": 6,
+          "hook_obj_malloc": 7, "hook_obj_calloc": 12, "hook_obj_realloc": 16, "hook_obj_free": 7,
+          "hook_mem_malloc": 7, "hook_mem_calloc": 12, "hook_mem_realloc": 16, "hook_mem_free": 7}
 
 
 def length_of(library, function):

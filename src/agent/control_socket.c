@@ -253,6 +253,17 @@ TL_INTERNAL void control_socket_tick(void)
 	errno = saved_errno;
 }
 
+TL_INTERNAL void control_socket_make_room(void)
+{
+	int fd = open("/", O_PATH | O_CLOEXEC);
+	int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_HIGH) : -1;
+
+	if (high >= 0)
+		close(high);
+	if (fd >= 0)
+		close(fd);
+}
+
 TL_INTERNAL void control_socket_adopt(void)
 {
 	if (control_is_ours(&control_socket.listener))

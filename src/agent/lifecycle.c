@@ -31,6 +31,7 @@
 #include "../process/py_layout.h"
 #include "../process/real_malloc.h"
 #include "../profile/contexts.h"
+#include "../profile/frame_memo.h"
 #include "../profile/governor.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
@@ -253,6 +254,7 @@ TL_INTERNAL void lifecycle_run(void)
 	lifecycle.has_begun = true;
 	if (!recorder_is_open())
 		sampler_close();
+	control_socket_make_room();
 	if (!worker_start()) {
 		sampler_open(); /* nobody else would, in time */
 		diag_say("no dumps but at the end: the system refused us a thread", NULL);
@@ -304,6 +306,7 @@ TL_INTERNAL void lifecycle_look(void)
 	__atomic_fetch_add(&lifecycle.freezing, 1, __ATOMIC_ACQ_REL);
 	if (__atomic_compare_exchange_n(&lifecycle.python_is_up, &was_up, is_up, false,
 					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		frame_memo_forget_all(); /* recorder_counts_again does not look here */
 		TL_STORE(lifecycle.python_has_ended, !is_up);
 		if (is_up)
 			reports_thaw();
@@ -321,6 +324,11 @@ TL_INTERNAL bool lifecycle_is_steady(void)
 	return py_layout.is_initialized == NULL || TL_LOAD(lifecycle.python_is_up);
 }
 
+TL_INTERNAL bool lifecycle_misses_worker(void)
+{
+	return TL_LOAD(lifecycle.restart_at_ns) != 0;
+}
+
 TL_INTERNAL bool lifecycle_wants_safe_point(void)
 {
 	uint64_t restart_at = TL_LOAD(lifecycle.restart_at_ns);
@@ -332,8 +340,11 @@ TL_INTERNAL void lifecycle_safe_point(void)
 {
 	uint64_t restart_at = TL_LOAD(lifecycle.restart_at_ns);
 
-	if (TL_MOSTLY(!lifecycle_wants_safe_point()))
+	if (TL_MOSTLY(!lifecycle_wants_safe_point())) {
+		if (restart_at == 0) /* another thread has done it */
+			thread_self.is_summoned = false;
 		return;
+	}
 	if (__atomic_compare_exchange_n(&lifecycle.restart_at_ns, &restart_at, 0, false,
 					__ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		lifecycle.has_begun = worker_start();

@@ -28,7 +28,9 @@ TL_INTERNAL bool lifecycle_is_steady(void);
 /* From the slow path of CPython's layer: no lock of libc or the loader is held here, so a worker
  * that a fork has cost us can be started again. */
 TL_INTERNAL void lifecycle_safe_point(void);
-/* A fork has cost us the worker, and it is time to have it back. */
+/* A fork has cost us the worker. */
+TL_INTERNAL bool lifecycle_misses_worker(void);
+/* The same, and it is time to have it back. */
 TL_INTERNAL bool lifecycle_wants_safe_point(void);
 
 /* Dumps for the last time, before the process ends or becomes another program. Does nothing in a

@@ -41,6 +41,11 @@ TL_INTERNAL uint32_t intern_find(const struct intern *set, uint64_t key)
 	return __atomic_load_n(&set->keys[number], __ATOMIC_ACQUIRE) == key ? number : INTERN_NONE;
 }
 
+TL_INTERNAL bool intern_is_used(const struct intern *set, uint32_t number)
+{
+	return __atomic_load_n(&set->keys[number], __ATOMIC_ACQUIRE) != 0;
+}
+
 TL_INTERNAL void intern_lock(struct intern *set)
 {
 	pthread_mutex_lock(&set->lock);

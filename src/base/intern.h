@@ -32,6 +32,9 @@ TL_INTERNAL void intern_reset(struct intern *set);
 /* The key's number, or INTERN_NONE. `key` is not 0. */
 TL_INTERNAL uint32_t intern_find(const struct intern *set, uint64_t key);
 
+/* Is this the number of a key? */
+TL_INTERNAL bool intern_is_used(const struct intern *set, uint32_t number);
+
 /* To add: intern_lock, intern_find again, intern_reserve, fill in, intern_publish, intern_unlock.
  * intern_reserve: a number for a key that is not in the set, INTERN_NONE when full. */
 TL_INTERNAL void intern_lock(struct intern *set);

@@ -16,26 +16,38 @@ struct thread {
 	 * else. */
 	int64_t countdown;
 
-	/* Inside the agent: what is allocated or freed now is its doing, or a signal handler's. */
-	bool busy;
-	bool is_ready; /* gaps are drawn */
-	uint8_t level; /* doublings of T and N in force when the gaps were drawn */
+	/* What makes an allocation a special one; all of it in one look. */
+	union {
+		struct {
+			/* Inside the agent: what is allocated or freed now is its doing, or a
+			 * signal handler's. */
+			bool busy;
+			/* The countdown proper stands in `withheld`, so that the next allocation is
+			 * slow. */
+			bool is_withheld;
+			/* Set while one of CPython's allocators that we wrap runs, to see whether
+			 * libc serves the block. */
+			bool is_watching_libc;
+			/* Set to see whether the next allocation of this thread still comes to our
+			 * wrapper. */
+			bool is_probing_python;
+			/* Set after a fork: this thread comes to slow paths until one of them has
+			 * started the worker again. */
+			bool is_summoned;
+			/* Its destructors are running: it takes no tally any more. */
+			bool is_ending;
+		};
+		uint64_t is_special;
+	};
 
-	/* The countdown proper stands in `withheld`, so that the next allocation is slow. */
-	bool is_withheld;
 	int64_t withheld;
-
-	/* Set while one of CPython's allocators that we wrap runs, to see whether libc serves the
-	 * block. */
-	bool is_watching_libc;
-	/* Set to see whether the next allocation of this thread still comes to our wrapper. */
-	bool is_probing_python;
-	uintptr_t libc_block;
+	uintptr_t libc_block; /* the last one, while is_watching_libc */
 	size_t libc_block_size;
 
-	/* Set after a fork: this thread comes to slow paths until one of them has started the
-	 * worker again. */
-	bool is_summoned;
+	struct tally *tally; /* see tallies.h; NULL: none yet */
+
+	bool is_ready; /* gaps are drawn */
+	uint8_t level; /* doublings of T and N in force when the gaps were drawn */
 
 	/* Forks under way that a signal handler began while this thread was inside the agent. */
 	uint8_t forks_inside;

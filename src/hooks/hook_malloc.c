@@ -10,10 +10,12 @@
  * whether that or the size calls for the slow path, and jump. Everything else is cold and out of
  * line.
  *
- * A slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then calls the
- * real function, then tells the recorder (a failed call: sampler_pass). Frees and reallocs
- * take a block's samples out first: once the real function returns another thread may own the
- * address.
+ * Nearly all allocations of MIN_SIZE or more are of a place that their thread has counted for
+ * before, and are due for nothing else (hook_malloc_slow): they are counted and that is all.
+ * Otherwise a slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then
+ * calls the real function, then tells the recorder (a failed call: sampler_pass). Frees and
+ * reallocs take a block's samples out first: once the real function returns another thread may own
+ * the address.
  *
  * While CPython's allocator runs under our wrapper (thread->is_watching_libc), every libc
  * allocation comes here, so that hook_python learns whether libc served the block, and leaves it to
@@ -95,6 +97,22 @@ static bool hook_malloc_is_steady(const struct thread *thread)
 	       !hook_events_are_on() && lifecycle_is_steady() && hook_python_is_well();
 }
 
+/* The shortest way, for a place that the thread counts for again and again: whether all is steady
+ * was asked when it was remembered. */
+static inline bool hook_malloc_counts_again(struct thread *thread, const void *block, size_t size,
+					    const void *caller)
+{
+	bool is_done;
+
+	if (TL_RARELY(block == NULL || lifecycle_misses_worker()))
+		return false;
+	thread->busy = true;
+	is_done = recorder_counts_again(thread, size, caller);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	thread->busy = false;
+	return is_done;
+}
+
 /* Most allocations of MIN_SIZE or more are to be counted and nothing else: a straight way for
  * them. False: it did nothing, and the long way is to be gone. */
 static bool hook_malloc_only_counts(struct thread *thread, size_t size, const void *caller)
@@ -111,8 +129,8 @@ static bool hook_malloc_only_counts(struct thread *thread, size_t size, const vo
 }
 
 /* The end of every slow allocation. */
-static void *hook_malloc_done(struct thread *thread, void *block, size_t size, bool is_byte_hit,
-			      const void *caller)
+static TL_APART void *hook_malloc_done(struct thread *thread, void *block, size_t size,
+				       bool is_byte_hit, const void *caller)
 {
 	if (block != NULL && !is_byte_hit && hook_malloc_only_counts(thread, size, caller))
 		return block;
@@ -124,7 +142,8 @@ static void *hook_malloc_done(struct thread *thread, void *block, size_t size, b
 	return block;
 }
 
-static TL_APART void *hook_malloc_slow(size_t size, const void *caller)
+/* What comes for more than its size. */
+static TL_APART void *hook_malloc_special(size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -134,7 +153,8 @@ static TL_APART void *hook_malloc_slow(size_t size, const void *caller)
 	return hook_malloc_done(thread, real_malloc(size), size, is_byte_hit, caller);
 }
 
-static TL_APART void *hook_calloc_slow(size_t count, size_t size, size_t bytes, const void *caller)
+static TL_APART void *hook_calloc_special(size_t count, size_t size, size_t bytes,
+					  const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -142,6 +162,39 @@ static TL_APART void *hook_calloc_slow(size_t count, size_t size, size_t bytes, 
 	if (!hook_malloc_settle(thread, bytes, &is_byte_hit))
 		return real_calloc(count, size);
 	return hook_malloc_done(thread, real_calloc(count, size), bytes, is_byte_hit, caller);
+}
+
+/* The allocation came here for its size alone, there is nothing to settle, and its thread counts
+ * already: it is active and has its gaps. */
+static inline bool hook_malloc_is_ordinary(const struct thread *thread)
+{
+	return thread->tally != NULL && thread->is_special == 0 && thread->countdown >= 0;
+}
+
+static TL_APART void *hook_malloc_slow(size_t size, const void *caller)
+{
+	struct thread *thread = &thread_self;
+	void *block;
+
+	if (TL_RARELY(!hook_malloc_is_ordinary(thread)))
+		return hook_malloc_special(size, caller);
+	block = real_malloc(size);
+	if (TL_MOSTLY(hook_malloc_counts_again(thread, block, size, caller)))
+		return block;
+	return hook_malloc_done(thread, block, size, false, caller);
+}
+
+static TL_APART void *hook_calloc_slow(size_t count, size_t size, size_t bytes, const void *caller)
+{
+	struct thread *thread = &thread_self;
+	void *block;
+
+	if (TL_RARELY(!hook_malloc_is_ordinary(thread)))
+		return hook_calloc_special(count, size, bytes, caller);
+	block = real_calloc(count, size);
+	if (TL_MOSTLY(hook_malloc_counts_again(thread, block, bytes, caller)))
+		return block;
+	return hook_malloc_done(thread, block, bytes, false, caller);
 }
 
 enum hook_aligned { HOOK_ALIGNED_ALLOC, HOOK_MEMALIGN, HOOK_VALLOC, HOOK_PVALLOC };
@@ -220,6 +273,7 @@ static void *hook_realloc_straight(struct thread *thread, void *old, size_t size
 	if (block == NULL)
 		sampler_pass(thread);
 	else if (to > from && to - from >= sampler_min_size &&
+		 !hook_malloc_counts_again(thread, block, to - from, caller) &&
 		 !hook_malloc_only_counts(thread, to - from, caller))
 		hook_malloc_record(thread, block, to - from, to - from, true, false, caller);
 	sampler_adapt(thread);

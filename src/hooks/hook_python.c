@@ -44,6 +44,7 @@ static void hook_python_leave(void);
 
 static struct py_allocator hook_below[HOOK_DOMAINS]; /* what we wrap */
 static size_t hook_python_limit;                     /* larger requests belong to libc's hook */
+static size_t hook_python_small;                     /* larger ones may be counted */
 static bool hook_is_installed;
 static bool hook_was_tried;   /* to install */
 static bool hook_is_again;    /* the second set of wrappers is the one in use */
@@ -267,13 +268,22 @@ static inline bool hook_python_charge(size_t size)
 	int64_t left = thread_self.countdown - (int64_t)size;
 
 	thread_self.countdown = left;
-	return TL_RARELY(left < 0 || size >= TL_LOAD_FAST(sampler_slow_size));
+	return TL_RARELY(left < 0);
 }
 
-/* size - 1 < limit: a request of nothing becomes one of one byte further down, and goes to libc. */
+/* True when the slow path is wanted. size - 1: a request of nothing becomes one of one byte further
+ * down, and goes to libc. */
+static inline bool hook_python_is_due(size_t size)
+{
+	if (TL_MOSTLY(size - 1 < hook_python_small))
+		return hook_python_charge(size);
+	return size - 1 < hook_python_limit &&
+	       (hook_python_charge(size) || size >= TL_LOAD_FAST(sampler_slow_size));
+}
+
 static inline void *hook_python_malloc(enum hook_domain domain, void *ctx, size_t size)
 {
-	if (size - 1 < hook_python_limit && hook_python_charge(size))
+	if (hook_python_is_due(size))
 		return hook_python_malloc_slow(domain, ctx, size, __builtin_return_address(0));
 	return hook_below[domain].malloc(ctx, size);
 }
@@ -283,8 +293,7 @@ static inline void *hook_python_calloc(enum hook_domain domain, void *ctx, size_
 {
 	size_t bytes;
 
-	if (!__builtin_mul_overflow(count, size, &bytes) && bytes - 1 < hook_python_limit &&
-	    hook_python_charge(bytes))
+	if (!__builtin_mul_overflow(count, size, &bytes) && hook_python_is_due(bytes))
 		return hook_python_calloc_slow(domain, ctx, count, size,
 					       __builtin_return_address(0));
 	return hook_below[domain].calloc(ctx, count, size);
@@ -294,13 +303,12 @@ static inline void *hook_python_realloc(enum hook_domain domain, void *ctx, void
 					size_t size)
 {
 	if (block == NULL) {
-		if (size - 1 < hook_python_limit && hook_python_charge(size))
+		if (hook_python_is_due(size))
 			return hook_python_malloc_slow(domain, ctx, size,
 						       __builtin_return_address(0));
 		return hook_below[domain].realloc(ctx, NULL, size);
 	}
-	if ((size - 1 < hook_python_limit && hook_python_charge(size)) ||
-	    TL_RARELY(live_blocks_may_hold(block)))
+	if (hook_python_is_due(size) || TL_RARELY(live_blocks_may_hold(block)))
 		return hook_python_realloc_slow(domain, ctx, block, size,
 						__builtin_return_address(0));
 	return hook_below[domain].realloc(ctx, block, size);
@@ -376,6 +384,8 @@ static void hook_python_put_in(void)
 	bool is_mimalloc = py_layout.free_threaded || config.python_uses_mimalloc;
 
 	hook_python_limit = is_mimalloc ? SIZE_MAX - 1 : HOOK_PYMALLOC_LARGEST;
+	hook_python_small =
+		hook_python_limit < config.min_size ? hook_python_limit : config.min_size - 1;
 	hook_python_wrap(PY_DOMAIN_OBJ, HOOK_OBJ);
 	hook_python_wrap(PY_DOMAIN_MEM, HOOK_MEM);
 	hook_is_installed = true;

@@ -21,6 +21,7 @@
 #include "../profile/sampler.h"
 #include "../profile/sites.h"
 #include "../profile/stacks.h"
+#include "../profile/tallies.h"
 #include "evidence.h"
 #include "rss_history.h"
 #include "snapshot_live.h"
@@ -171,6 +172,8 @@ static void snapshot_fill_process(struct snapshot_work *work,
 	double time = clock_epoch_s(), bytes = 0, bytes_variance = 0, count = 0, count_variance = 0;
 
 	for (uint32_t line = 0; line < sites_lines_end(); line++) {
+		if (!sites_line_is_known(line))
+			continue;
 		bytes += work->live[line].bytes;
 		bytes_variance += work->live[line].bytes_variance;
 		count += work->live[line].count;
@@ -222,6 +225,7 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 	if (work == NULL)
 		return NULL;
 	names_resolve_natives();
+	tallies_collect();
 	work->now = recorder_now();
 	contexts_tick(work->now);
 	work->evidence = evidence_open(work->now);

@@ -103,11 +103,14 @@ static struct snapshot_site *snapshot_sites_row_of(struct snapshot_work *work, u
 static void snapshot_sites_sum(struct snapshot_work *work)
 {
 	for (uint32_t number = 0; number < sites_lines_end(); number++) {
-		struct line_figures line = sites_copy_line(number);
 		struct snapshot_line *row = &work->lines[work->snapshot.line_count];
 		struct snapshot_site *site;
+		struct line_figures line;
 		size_t place;
 
+		if (!sites_line_is_known(number))
+			continue;
+		line = sites_copy_line(number);
 		if ((line.counted == 0 && line.samples == 0) || line.site >= work->site_count)
 			continue;
 		site = snapshot_sites_row_of(work, line.site);

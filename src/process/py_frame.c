@@ -244,20 +244,18 @@ TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *leaf)
 	return py_frame_walk(thread_state, leaf, 1, &is_deeper) == 1;
 }
 
-TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *peeked)
+TL_INTERNAL struct py_frame_spot py_frame_peek(const void *thread_state, const char *otherwise)
 {
 	const char *frame = py_frame_first(thread_state);
 
 	if (!frame)
-		return false;
-	if (TL_MOSTLY(py_layout.line_table == PY_LINES_LOCATIONS)) {
-		peeked->code = py_frame_code_of_record(frame);
-		peeked->at = py_frame_pointer_at(frame, py_layout.frame_instruction);
-	} else {
-		peeked->code = py_frame_pointer_at(frame, py_layout.frame_code);
-		peeked->at = py_frame_at_of_object(frame);
-	}
-	return true;
+		return (struct py_frame_spot){.code = otherwise};
+	if (TL_MOSTLY(py_layout.line_table == PY_LINES_LOCATIONS))
+		return (struct py_frame_spot){
+			.code = py_frame_code_of_record(frame),
+			.at = py_frame_pointer_at(frame, py_layout.frame_instruction)};
+	return (struct py_frame_spot){.code = py_frame_pointer_at(frame, py_layout.frame_code),
+				      .at = py_frame_at_of_object(frame)};
 }
 
 /* ---- Lines ---- */
@@ -442,4 +440,12 @@ TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame)
 
 	/* The end of the table: it begins alike in functions of the same shape. */
 	return hash_bytes(table + length - piece, piece, (uintptr_t)bytes ^ length << 48);
+}
+
+TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame)
+{
+	uint64_t what[3] = {py_frame_identity(frame), py_frame_line_table_identity(frame),
+			    (uintptr_t)frame->at};
+
+	return (const char *)(uintptr_t)hash_bytes(what, sizeof(what), 0);
 }

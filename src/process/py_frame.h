@@ -40,10 +40,13 @@ TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *fram
 /* The innermost one alone. */
 TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame);
 
-/* What of the innermost record or frame object tells it apart, unchecked: its `code` and `at`.
- * Where they are those of a frame that was found, and that code object is alive, it is that frame.
- * */
-TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *frame);
+/* What tells a frame from others. */
+struct py_frame_spot {
+	const char *code, *at; /* as in py_frame */
+};
+/* The innermost record's or frame object's, unchecked. Where they are those of a frame that was
+ * found, and that code object is alive, it is that frame. Without any frame: `otherwise`, NULL. */
+TL_INTERNAL struct py_frame_spot py_frame_peek(const void *thread_state, const char *otherwise);
 
 /* The line being executed; 0 where the code has none there. Linear in the size of the line table.
  * */
@@ -55,6 +58,10 @@ TL_INTERNAL int32_t py_frame_first_line(const struct py_frame *frame);
 TL_INTERNAL uint64_t py_frame_identity(const struct py_frame *frame);
 /* 64 bits that change when the line table does: address, length and a piece of its contents. */
 TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame);
+
+/* Stands for `at`, and for all that the frame's function and line are known by: equal where they
+ * are, whatever object is at the code's address by then. */
+TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame);
 
 /* Copies a name as UTF-8 (lone surrogates become U+FFFD), at most capacity-1 bytes cut between
  * characters, and a NUL; a NUL inside the name becomes U+FFFD. Returns the length. The qualified

@@ -28,8 +28,8 @@ static struct {
 	uint64_t check, place; /* atomic, each; key = check ^ place */
 } memo_entries[1 << MEMO_ENTRY_BITS];
 
-static uint32_t memo_generation = 1; /* atomic; 0 is no generation */
-static bool memo_is_sound;           /* atomic */
+TL_INTERNAL uint32_t frame_memo_generation = 1;
+TL_INTERNAL bool frame_memo_is_sound;
 /* Written under memo_lock; read without it by frame_memo_may_watch. */
 static const char *memo_watched[MEMO_SLOTS];
 static uint32_t memo_watched_count;
@@ -45,7 +45,7 @@ static uint64_t memo_hash(const char *code)
  * differ by little must not make up for each other. */
 static uint64_t memo_key(const struct py_frame *frame)
 {
-	uint64_t generation = __atomic_load_n(&memo_generation, __ATOMIC_ACQUIRE);
+	uint64_t generation = __atomic_load_n(&frame_memo_generation, __ATOMIC_ACQUIRE);
 	uint64_t mixed =
 		memo_hash(frame->code) + generation * 0xa0761d6478bd642fu + (uintptr_t)frame->at;
 
@@ -53,20 +53,19 @@ static uint64_t memo_key(const struct py_frame *frame)
 	return (mixed ^ (mixed >> 32)) | 1;
 }
 
-/* All threads forget all. */
-static void frame_memo_begin_generation(void)
+TL_INTERNAL void frame_memo_forget_all(void)
 {
-	uint32_t next = TL_LOAD(memo_generation) + 1;
+	uint32_t next = TL_LOAD(frame_memo_generation) + 1;
 
-	__atomic_store_n(&memo_generation, next != 0 ? next : 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&frame_memo_generation, next != 0 ? next : 1, __ATOMIC_RELEASE);
 }
 
 TL_INTERNAL void frame_memo_set_sound(bool is_sound)
 {
-	if (TL_LOAD(memo_is_sound) == is_sound)
+	if (TL_LOAD(frame_memo_is_sound) == is_sound)
 		return;
-	frame_memo_begin_generation();
-	TL_STORE(memo_is_sound, is_sound);
+	frame_memo_forget_all();
+	TL_STORE(frame_memo_is_sound, is_sound);
 }
 
 TL_INTERNAL void frame_memo_reset_in_child(void)
@@ -74,15 +73,17 @@ TL_INTERNAL void frame_memo_reset_in_child(void)
 	memset(memo_watched, 0, sizeof(memo_watched));
 	memo_watched_count = 0;
 	memo_moves = 0; /* whoever was in the middle of one is gone */
-	frame_memo_begin_generation();
+	frame_memo_forget_all();
 }
 
 TL_INTERNAL bool frame_memo_find(const struct py_frame *frame, struct frame_place *place)
 {
 	uint64_t key = memo_key(frame), slot = key >> (64 - MEMO_ENTRY_BITS);
+	/* Whoever finds a line sees what its number stands for. */
+	uint64_t check = __atomic_load_n(&memo_entries[slot].check, __ATOMIC_ACQUIRE);
 	uint64_t packed = TL_LOAD(memo_entries[slot].place);
 
-	if ((TL_LOAD(memo_entries[slot].check) ^ packed) != key)
+	if ((check ^ packed) != key)
 		return false;
 	*place = (struct frame_place){.line = (uint32_t)packed,
 				      .function = (uint16_t)(packed >> 32),
@@ -97,7 +98,7 @@ static void memo_store(const struct py_frame *frame, const struct frame_place *p
 		(uint64_t)place->site_line << 48 | (uint64_t)place->function << 32 | place->line;
 
 	TL_STORE(memo_entries[slot].place, packed);
-	TL_STORE(memo_entries[slot].check, key ^ packed);
+	__atomic_store_n(&memo_entries[slot].check, key ^ packed, __ATOMIC_RELEASE);
 }
 
 static uint32_t memo_next(uint32_t slot)
@@ -147,8 +148,8 @@ static bool memo_watch(const char *code)
 
 TL_INTERNAL void frame_memo_remember(const struct py_frame *frame, const struct frame_place *place)
 {
-	if (frame->instruction == FRAME_MEMO_NATIVE ||
-	    (TL_LOAD(memo_is_sound) && memo_watch(frame->code)))
+	if (frame->instruction == FRAME_MEMO_NATIVE || !TL_LOAD(frame_memo_is_sound) ||
+	    memo_watch(frame->code))
 		memo_store(frame, place);
 }
 
@@ -182,7 +183,7 @@ static void frame_memo_forget(const char *code)
 		frame_memo_remove(slot);
 		live_blocks_unwatch(code);
 		live_blocks_unwatch(code - MEMO_FENCE);
-		frame_memo_begin_generation();
+		frame_memo_forget_all();
 	}
 	pthread_mutex_unlock(&memo_lock);
 }

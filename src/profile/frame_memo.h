@@ -4,10 +4,11 @@
  * another. So every code object that is remembered is watched, and when one is freed all is
  * forgotten. A place in native code is its address, and needs no watching.
  *
+ * Where frees of code objects may pass us by (frame_memo_is_sound), none is watched, and the
+ * caller's frames have a stamp for `at` that changes when the code object does (py_frame_stamp).
+ *
  * Runs      in any thread, inside the hooks. Finding takes no lock.
- * Promises  never a line of a function that is gone, as long as every free of a code object passes
- *           a hook: whoever knows says so (frame_memo_set_sound). Until then no code object is
- *           remembered.
+ * Promises  never a line of a function that is gone.
  * Gives up  when more code objects are watched than there is room for: the rest is looked up by
  * contents each time.
  */
@@ -26,7 +27,15 @@ struct frame_place {
 	uint32_t site_line; /* of sites.h; below 2^16; 0: not asked for yet */
 };
 
+/* Changes when all that is remembered is to be forgotten; never 0. Atomic. A code object that was
+ * found to be at a place is there as long as this is what it was before. */
+TL_DATA uint32_t frame_memo_generation;
+
+/* In all threads. */
+TL_INTERNAL void frame_memo_forget_all(void);
 TL_INTERNAL void frame_memo_set_sound(bool is_sound);
+/* Does every free of a code object pass a hook? Whoever knows says so. Atomic. */
+TL_DATA bool frame_memo_is_sound;
 TL_INTERNAL void frame_memo_reset_in_child(void);
 
 /* By `code` and `at`. False: not known. */

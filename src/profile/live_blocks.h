@@ -51,7 +51,8 @@ TL_DATA size_t live_filter_mask;
 
 static inline bool live_blocks_may_hold(const void *block)
 {
-	return TL_LOAD(live_filter[((uintptr_t)block >> LIVE_FILTER_SHIFT) & live_filter_mask]) !=
+	return TL_LOAD_FAST(
+		       live_filter[((uintptr_t)block >> LIVE_FILTER_SHIFT) & live_filter_mask]) !=
 	       0;
 }
 

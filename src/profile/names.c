@@ -181,7 +181,7 @@ TL_INTERNAL void names_resolve_natives(void)
 	size_t count = 0;
 
 	for (uint32_t number = 1; number <= NAMES_FUNCTIONS; number++) {
-		if (__atomic_load_n(&names_function_keys[number], __ATOMIC_ACQUIRE) != 0) {
+		if (intern_is_used(&names_functions, number)) {
 			struct function *function = &names_function_of[number];
 
 			if (function->kind == FUNCTION_NATIVE && function->name == 0) {

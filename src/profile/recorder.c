@@ -11,6 +11,7 @@
 #include "sampler.h"
 #include "sites.h"
 #include "stacks.h"
+#include "tallies.h"
 
 #include <errno.h>
 
@@ -37,7 +38,8 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 	recorder.state = delay_s == 0 ? RECORDER_OPEN : RECORDER_WAITING;
 	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
 	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK ||
-	    sites_start() != TL_OK || classes_start() != TL_OK || maps_start() != TL_OK)
+	    sites_start() != TL_OK || tallies_start() != TL_OK || classes_start() != TL_OK ||
+	    maps_start() != TL_OK)
 		return TL_ERR_SYSTEM;
 	return live_blocks_start(config.table_size);
 }
@@ -50,6 +52,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	recorder.losses = (struct recorder_losses){0};
 	live_blocks_reset_in_child();
 	frame_memo_reset_in_child();
+	tallies_reset_in_child();
 	maps_reset_in_child();
 	sites_reset_in_child();
 	stacks_reset_in_child();
@@ -78,6 +81,7 @@ TL_INTERNAL void recorder_renew_locks(void)
 	live_blocks_renew_locks();
 	maps_renew_locks();
 	frame_memo_renew_locks();
+	tallies_renew_lock();
 }
 
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno)
@@ -135,6 +139,7 @@ TL_INTERNAL bool recorder_is_paused(void)
 TL_INTERNAL void recorder_pause(void)
 {
 	TL_STORE(recorder.state, RECORDER_PAUSED);
+	frame_memo_forget_all(); /* recorder_counts_again does not look at the state */
 	sampler_pause(true);
 }
 
@@ -193,6 +198,17 @@ static uint32_t recorder_line_of(const struct py_frame *frame)
 	return (uint32_t)line;
 }
 
+/* The frame as frame_memo wants it. */
+static struct py_frame recorder_stamped(const struct py_frame *frame)
+{
+	struct py_frame stamped = *frame;
+
+	if (!TL_LOAD(frame_memo_is_sound) && frame->instruction != FRAME_MEMO_NATIVE)
+		stamped.at = py_frame_stamp(frame);
+	return stamped;
+}
+
+/* `frame` is a stamped one. */
 static struct frame_place recorder_place_of(const struct py_frame *frame)
 {
 	struct frame_place place;
@@ -209,7 +225,7 @@ static struct frame_place recorder_place_of(const struct py_frame *frame)
 	return place;
 }
 
-/* The line to blame where this is the innermost frame. */
+/* The line to blame where this, stamped, is the innermost frame. */
 static uint32_t recorder_site_line_of(const struct py_frame *frame)
 {
 	struct frame_place place = recorder_place_of(frame);
@@ -238,6 +254,7 @@ TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *calle
 
 	if (!py_frame_leaf(recorder_thread_state(layer), &frame))
 		frame = recorder_native_frame(caller);
+	frame = recorder_stamped(&frame);
 	return recorder_site_line_of(&frame);
 }
 
@@ -257,30 +274,66 @@ static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, 
 	if (depth == 0)
 		frames[depth++] = recorder_native_frame(caller);
 	for (size_t i = depth; i-- > 0;) {
-		struct frame_place frame = recorder_place_of(&frames[i]);
+		struct frame_place frame;
 
+		frames[i] = recorder_stamped(&frames[i]);
+		frame = recorder_place_of(&frames[i]);
 		place.stack = stacks_push(place.stack, frame.function, frame.line);
 	}
 	place.line = recorder_site_line_of(&frames[0]);
 	return place;
 }
 
-TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller)
+static TL_APART struct py_frame_spot recorder_peek_stamped(const void *state, const char *caller)
+{
+	struct py_frame frame;
+
+	if (!py_frame_leaf(state, &frame))
+		return (struct py_frame_spot){.code = caller};
+	return (struct py_frame_spot){.code = frame.code, .at = py_frame_stamp(&frame)};
+}
+
+/* The frame to blame, unchecked or stamped. No code: the interpreter is down, and more than
+ * counting may be due. */
+static inline struct py_frame_spot recorder_peek(const char *caller)
 {
 	void *state = recorder_thread_state(LIVE_LIBC);
-	struct py_frame frame;
-	struct frame_place place;
 
-	/* An interpreter that is down: more than counting may be due. */
-	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN ||
-	    (state == NULL && py_frame_interpreter_is_down()))
+	if (state == NULL)
+		return (struct py_frame_spot){.code = py_frame_interpreter_is_down() ? NULL
+										     : caller};
+	if (TL_MOSTLY(TL_LOAD(frame_memo_is_sound)))
+		return py_frame_peek(state, caller);
+	return recorder_peek_stamped(state, caller);
+}
+
+TL_INTERNAL bool recorder_counts_again(struct thread *thread, size_t size, const void *caller)
+{
+	struct tally_entry *entry;
+
+	if (TL_RARELY(size < sampler_min_size))
 		return false;
-	if (!py_frame_peek(state, &frame))
-		frame = recorder_native_frame(caller);
-	if (!frame_memo_find(&frame, &place) || place.site_line == SITES_OTHERS ||
-	    !sampler_only_counts(thread))
+	entry = tallies_find(thread, recorder_peek(caller));
+	if (TL_RARELY(entry == NULL || !sampler_only_counts(thread)))
+		return false;
+	tallies_add(entry, size);
+	return true;
+}
+
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller)
+{
+	uint32_t generation = __atomic_load_n(&frame_memo_generation, __ATOMIC_ACQUIRE);
+	struct frame_place place;
+	struct py_frame_spot spot;
+
+	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN)
+		return false;
+	spot = recorder_peek(caller);
+	if (!frame_memo_find(&(struct py_frame){.code = spot.code, .at = spot.at}, &place) ||
+	    place.site_line == SITES_OTHERS || !sampler_only_counts(thread))
 		return false;
 	sites_count(place.site_line, size);
+	tallies_remember(thread, spot, generation, place.site_line);
 	return true;
 }
 

@@ -126,13 +126,18 @@ static void sites_raise_largest(struct line_figures *figures, uint64_t size)
 		;
 }
 
-TL_INTERNAL void sites_count(uint32_t line, uint64_t size)
+TL_INTERNAL void sites_count_many(uint32_t line, uint64_t count, uint64_t bytes, uint64_t largest)
 {
 	struct line_figures *figures = &sites_lines[line];
 
-	TL_ADD(figures->counted, 1);
-	TL_ADD(figures->counted_bytes, size);
-	sites_raise_largest(figures, size);
+	TL_ADD(figures->counted, count);
+	TL_ADD(figures->counted_bytes, bytes);
+	sites_raise_largest(figures, largest);
+}
+
+TL_INTERNAL void sites_count(uint32_t line, uint64_t size)
+{
+	sites_count_many(line, 1, size, size);
 }
 
 static pthread_mutex_t *sites_lock_of(uint32_t site)
@@ -232,6 +237,11 @@ TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability,
 TL_INTERNAL uint32_t sites_lines_end(void)
 {
 	return SITES_LINES + 1;
+}
+
+TL_INTERNAL bool sites_line_is_known(uint32_t line)
+{
+	return line == SITES_OTHERS || intern_is_used(&sites_known_lines, line);
 }
 
 TL_INTERNAL uint32_t sites_end(void)

@@ -56,6 +56,7 @@ TL_INTERNAL uint32_t sites_line(uint32_t function, uint32_t line);
 TL_INTERNAL uint32_t sites_site_of_line(uint32_t line);
 
 TL_INTERNAL void sites_count(uint32_t line, uint64_t size);
+TL_INTERNAL void sites_count_many(uint32_t line, uint64_t count, uint64_t bytes, uint64_t largest);
 TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample);
 /* `age_ticks` since its birth, `now` in ticks. */
 TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uint32_t age_ticks,
@@ -64,9 +65,10 @@ TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uin
  * `now` in ticks. */
 TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability, uint32_t now);
 
-/* Copies for reports. Numbers run from 0 to the ends; unused lines have counted == 0 and samples ==
- * 0. */
+/* Copies for reports. Numbers run from 0 to the ends; lines that are not known have no figures, and
+ * looking at them all would make the whole table resident. */
 TL_INTERNAL uint32_t sites_lines_end(void);
+TL_INTERNAL bool sites_line_is_known(uint32_t line);
 TL_INTERNAL uint32_t sites_end(void);
 TL_INTERNAL struct line_figures sites_copy_line(uint32_t line);
 TL_INTERNAL struct site_life sites_copy_life(uint32_t site);

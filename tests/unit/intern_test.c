@@ -56,6 +56,19 @@ static void finds_nothing_in_an_empty_set(void **state)
 	(void)state;
 	for (uint64_t key = 1; key < 5000; key++)
 		assert_int_equal(intern_find(&set, key), INTERN_NONE);
+	for (uint32_t number = 1; number <= SLOTS; number++)
+		assert_false(intern_is_used(&set, number));
+}
+
+static void knows_which_numbers_are_used(void **state)
+{
+	uint32_t number = add(7), used = 0;
+
+	(void)state;
+	assert_true(intern_is_used(&set, number));
+	for (uint32_t other = 1; other <= SLOTS; other++)
+		used += intern_is_used(&set, other);
+	assert_int_equal(used, 1);
 }
 
 static void gives_every_key_a_number_of_its_own_and_keeps_it(void **state)
@@ -181,6 +194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(asks_for_room_for_its_numbers_which_start_at_1, start),
 		cmocka_unit_test_setup(finds_nothing_in_an_empty_set, start),
+		cmocka_unit_test_setup(knows_which_numbers_are_used, start),
 		cmocka_unit_test_setup(gives_every_key_a_number_of_its_own_and_keeps_it, start),
 		cmocka_unit_test_setup(is_full_at_seven_eighths_and_still_finds_what_it_has, start),
 		cmocka_unit_test_setup(lets_a_run_go_on_from_the_start, start),

@@ -76,9 +76,12 @@ TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame)
 	return py_frame_walk(thread_state, frame, 1, &is_deeper) == 1;
 }
 
-TL_INTERNAL bool py_frame_peek(const void *thread_state, struct py_frame *frame)
+TL_INTERNAL struct py_frame_spot py_frame_peek(const void *thread_state, const char *otherwise)
 {
-	return py_frame_leaf(thread_state, frame);
+	struct py_frame frame = {.code = otherwise};
+
+	py_frame_leaf(thread_state, &frame);
+	return (struct py_frame_spot){.code = frame.code, .at = frame.at};
 }
 
 TL_INTERNAL bool py_frame_interpreter_is_down(void)
@@ -109,6 +112,11 @@ TL_INTERNAL uint64_t py_frame_identity(const struct py_frame *frame)
 TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame)
 {
 	return (uintptr_t)frame->code;
+}
+
+TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame)
+{
+	return (const char *)(uintptr_t)(py_frame_identity(frame) ^ (uintptr_t)frame->at << 48);
 }
 
 static size_t fake_copy(const char *name, char *buffer, size_t capacity)

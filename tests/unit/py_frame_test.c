@@ -216,7 +216,8 @@ static void a_ring_of_entries_from_c_does_not_hang(void **state)
 
 static void the_leaf_is_where_a_walk_begins(void **state)
 {
-	struct py_frame leaf, peeked, found[1];
+	struct py_frame leaf, found[1];
+	struct py_frame_spot peeked;
 	bool is_deeper;
 
 	(void)state;
@@ -227,7 +228,7 @@ static void the_leaf_is_where_a_walk_begins(void **state)
 		assert_ptr_equal(leaf.code, codes[is_skipped]);
 		assert_ptr_equal(leaf.code, found[0].code);
 		assert_int_equal(leaf.instruction, found[0].instruction);
-		assert_true(py_frame_peek(thread_state, &peeked));
+		peeked = py_frame_peek(thread_state, "no frame");
 		assert_int_equal(peeked.code == leaf.code && peeked.at == leaf.at, !is_skipped);
 	}
 	put_pointer(frames[1], 0, NULL);
@@ -235,8 +236,8 @@ static void the_leaf_is_where_a_walk_begins(void **state)
 	put_pointer(cframe, 0, NULL);
 	assert_false(py_frame_leaf(thread_state, &leaf));
 	assert_false(py_frame_leaf(NULL, &leaf));
-	assert_false(py_frame_peek(thread_state, &peeked));
-	assert_false(py_frame_peek(NULL, &peeked));
+	assert_string_equal(py_frame_peek(thread_state, "no frame").code, "no frame");
+	assert_string_equal(py_frame_peek(NULL, "no frame").code, "no frame");
 }
 
 static void no_thread_state_or_no_frame_is_an_empty_stack(void **state)
@@ -575,6 +576,29 @@ static void the_line_table_has_an_identity_of_address_length_and_end(void **stat
 	py_frame_line_table_identity(&frame_0);
 }
 
+static void a_stamp_changes_with_names_lines_and_instruction(void **state)
+{
+	static char first[OBJECT_SIZE], second[OBJECT_SIZE];
+	char data[20] = {0};
+	struct py_frame frame = frame_0;
+	const char *stamp;
+
+	(void)state;
+	put_pointer(codes[0], 136, bytes_object(first, data, sizeof(data)));
+	identity_of("name", "file.py", 7);
+	stamp = py_frame_stamp(&frame);
+	identity_of("name", "file.py", 7);
+	assert_ptr_equal(py_frame_stamp(&frame), stamp);
+	identity_of("nome", "file.py", 7);
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamp);
+	identity_of("name", "file.py", 7);
+	frame.at++;
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamp);
+	frame.at--;
+	put_pointer(codes[0], 136, bytes_object(second, data, sizeof(data)));
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamp);
+}
+
 static void the_line_is_decoded_by_the_format_of_the_version(void **state)
 {
 	static char table[OBJECT_SIZE];
@@ -626,6 +650,7 @@ int main(void)
 		TEST(the_identity_of_a_function_is_its_contents),
 		TEST(the_same_bytes_in_another_width_are_another_name),
 		TEST(the_line_table_has_an_identity_of_address_length_and_end),
+		TEST(a_stamp_changes_with_names_lines_and_instruction),
 		TEST(the_line_is_decoded_by_the_format_of_the_version),
 	};
 

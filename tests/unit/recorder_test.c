@@ -1,4 +1,4 @@
-/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c process/safe_read.c process/py_type.c profile/classes.c profile/live_blocks.c process/py_layout.c profile/frame_memo.c profile/maps.c profile/recorder.c */
+/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c process/safe_read.c process/py_type.c profile/classes.c profile/live_blocks.c process/py_layout.c profile/frame_memo.c profile/tallies.c profile/maps.c profile/recorder.c */
 #include "profile/recorder.h"
 
 #include "base/clock.h"
@@ -6,6 +6,7 @@
 #include "profile/names.h"
 #include "profile/sites.h"
 #include "profile/stacks.h"
+#include "profile/tallies.h"
 #include "profile_fixture.h"
 
 #include <errno.h>
@@ -148,6 +149,75 @@ static void the_short_way_counts_a_line_that_was_met_and_nothing_else(void **sta
 	assert_int_equal(figures_of(12).counted, 2);
 	assert_int_equal(figures_of(12).counted_bytes, 1500);
 	assert_int_equal(figures_of(12).samples, 0);
+}
+
+static void the_shortest_way_counts_what_the_short_one_has_counted(void **state)
+{
+	(void)state;
+	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
+	thread_self = (struct thread){0};
+	sampler_prepare(&thread_self, 0);
+	frame_memo_set_sound(true);
+
+	born(0x1000, 700);
+	assert_false(recorder_counts_again(&thread_self, 800, CALLER));
+	assert_true(recorder_only_counts(&thread_self, 800, CALLER));
+	assert_true(recorder_counts_again(&thread_self, 900, CALLER));
+	assert_false(recorder_counts_again(&thread_self, 499, CALLER));
+	fake_stack[0].at++;
+	assert_false(recorder_counts_again(&thread_self, 900, CALLER)); /* another line */
+	fake_stack[0].at--;
+	thread_self.counted_left = 1; /* this one is a sample */
+	assert_false(recorder_counts_again(&thread_self, 900, CALLER));
+	thread_self.counted_left = 100;
+	sampler_raise(sampler_level());
+	assert_false(recorder_counts_again(&thread_self, 900, CALLER));
+	sampler_adapt(&thread_self);
+	assert_true(recorder_counts_again(&thread_self, 1000, CALLER));
+	frame_memo_freed((const char *)&make); /* whatever comes to that address is another */
+	assert_false(recorder_counts_again(&thread_self, 900, CALLER));
+
+	frame_memo_set_sound(false);
+	tallies_collect();
+	assert_int_equal(figures_of(12).counted, 4);
+	assert_int_equal(figures_of(12).counted_bytes, 3400);
+	assert_int_equal(figures_of(12).largest, 1000);
+}
+
+static uint64_t counted_of(const struct fake_function *function, uint32_t line)
+{
+	struct py_frame frame = {.code = (const char *)function};
+
+	return sites_copy_line(sites_line(names_function_of_frame(&frame), line)).counted;
+}
+
+/* As with TRACKLEAK_PYTHON=0: no hook sees the end of a code object. */
+static void a_function_that_becomes_another_unseen_is_told_apart(void **state)
+{
+	static const struct fake_function first = {"first", "app.py", 10};
+	static const struct fake_function second = {"second", "app.py", 10};
+	struct fake_function function = first; /* whatever is at this address */
+
+	(void)state;
+	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
+	thread_self = (struct thread){0};
+	sampler_prepare(&thread_self, 0);
+	fake_run(&function, 2);
+
+	born(0x1000, 700);
+	assert_true(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
+	function = second;
+	assert_false(recorder_counts_again(&thread_self, 700, CALLER));
+	assert_false(recorder_only_counts(&thread_self, 700, CALLER));
+	born(0x2000, 700);
+	assert_true(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
+	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
+
+	tallies_collect();
+	assert_int_equal(counted_of(&first, 12), 3);
+	assert_int_equal(counted_of(&second, 12), 4);
 }
 
 static void without_a_python_frame_the_caller_is_blamed(void **state)
@@ -596,6 +666,10 @@ int main(void)
 		cmocka_unit_test_setup(a_birth_is_charged_to_the_line_and_the_stack_that_made_it,
 				       exhaustive),
 		cmocka_unit_test_setup(the_short_way_counts_a_line_that_was_met_and_nothing_else,
+				       exhaustive),
+		cmocka_unit_test_setup(the_shortest_way_counts_what_the_short_one_has_counted,
+				       exhaustive),
+		cmocka_unit_test_setup(a_function_that_becomes_another_unseen_is_told_apart,
 				       exhaustive),
 		cmocka_unit_test_setup(the_short_way_counts_a_native_caller_that_was_met,
 				       exhaustive),

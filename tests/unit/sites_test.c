@@ -64,6 +64,11 @@ static void lines_of_one_function_are_one_site(void **state)
 	assert_int_equal(sites_copy_line(second).line, 8);
 	assert_int_equal(life_of(other).function, names_function_of_address(200));
 	assert_int_equal(sites_end(), 3);
+	assert_true(sites_line_is_known(first) && sites_line_is_known(SITES_OTHERS));
+	for (uint32_t line = 1; line < sites_lines_end(); line++) {
+		if (line != first && line != second && line != other)
+			assert_false(sites_line_is_known(line));
+	}
 }
 
 static void the_other_functions_have_a_line_and_a_site_from_the_start(void **state)

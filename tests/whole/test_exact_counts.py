@@ -288,3 +288,44 @@ def test_numpy_is_seen_though_it_is_compiled_with_its_own_allocator_cache(few_py
               "for _ in range(50): leak()\n")
     run = profile(few_pythons, script, env={"PYTHONPATH": packages(few_pythons, "numpy")}).check()
     assert run.document("leak")["counted_bytes"] >= 50 * 800000 and run.row("leak").retention > 99
+
+
+THREADS = r'''
+import os, sys, threading
+
+def work(n):
+    for _ in range(n):
+        bytes(2000)
+
+def work_among_many(barrier):
+    work(5)
+    barrier.wait()
+    work(5)
+
+for _ in range(300):
+    one = threading.Thread(target=work, args=(7,))
+    one.start()
+    one.join()
+barrier = threading.Barrier(200)
+many = [threading.Thread(target=work_among_many, args=(barrier,)) for _ in range(200)]
+for one in many: one.start()
+for one in many: one.join()
+child = os.fork()
+if child == 0:
+    work(30)
+    one = threading.Thread(target=work, args=(40,))
+    one.start()
+    one.join()
+    sys.exit()
+os.waitpid(child, 0)
+work(11)
+print(child)
+'''
+
+
+def test_threads_that_come_and_go_or_are_many_and_forked_children_are_counted_to_the_last(few_pythons):
+    """A thread counts for itself, nobody knows when it ends, and there are more of them than can (tallies)."""
+    run = profile(few_pythons, THREADS).check()
+    (childs,), (parents,) = run.dumps_of(int(run.stdout)), run.dumps_of(run.pid)
+    assert parents.document("work")["counted"] == 300 * 7 + 200 * 10 + 11
+    assert childs.document("work")["counted"] == 30 + 40
