@@ -281,6 +281,24 @@ def test_what_comes_from_free_lists_is_shown(command, snapshot):
     assert "free lists" not in command("report", snapshot(name="other.json")).stdout
 
 
+def test_bytes_whose_maker_is_unknown_rank_below_certain_ones(command, snapshot):
+    document = snapshots.sample()
+    document["functions"][0]["uncertain_bytes"] = 5.5 * (1 << 20)  # of 6 MiB; Cache.get has 1 MiB of its own
+
+    certain, path = snapshot(), snapshot(document, "uncertain.json")
+
+    def first(path, *words):
+        row = json.loads(command("report", path, "--json", *words).stdout)["rows"][0]
+        return row["name"] or row["file"]
+
+    assert (first(certain), first(path)) == ("leak", "Cache.get")
+    assert (first(certain, "--by", "file"), first(path, "--by", "file")) == ("/srv/app/leaks.py", document["functions"][1]["file"])
+    assert first(path, "--sort", "count") == "leak"
+    text = command("report", path).stdout
+    assert "    5.50 MiB of it from CPython's free lists, maker unknown\n" in text and "6.00 MiB" in text
+    assert "maker unknown" not in command("report", certain).stdout
+
+
 def cpu_seconds(work):
     before = os.times()
     work()
