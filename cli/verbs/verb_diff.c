@@ -30,7 +30,7 @@ static size_t verb_diff_histories(const char *wanted, struct history ***historie
 	whole = profile_find(wanted, NULL);
 	*histories = region_alloc(whole->processes, sizeof(**histories));
 	for (size_t i = 0; i < whole->processes; i++)
-		(*histories)[i] = history_of(whole->parts != NULL ? whole->parts[i] : whole);
+		(*histories)[i] = history_of(whole->parts != NULL ? whole->parts[i] : whole, NULL);
 	return whole->processes;
 }
 

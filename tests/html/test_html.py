@@ -42,10 +42,11 @@ def browser():
 def page(browser, tmp_path):
     """page(document) opens it, from a file."""
 
-    def show(document, colours="light", session=True):
+    def show(document, colours="light", session=True, lines=()):
         (tmp_path / "snapshot-4711.json").write_text(json.dumps(document))
         if session:
             (tmp_path / "session.json").write_text(json.dumps(SESSION))
+        snapshots.write_lines(tmp_path / "profiler.jsonl", lines)
         path = tmp_path / "page.html"
         subprocess.run([str(snapshots.COMMAND), "export", tmp_path, "--to", "html", "-o", path], check=True)
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia",
@@ -162,6 +163,58 @@ def test_light_and_dark_follow_the_reader(page, colours, dark):
     back, text = (sum(browser.execute_script("return getComputedStyle(document.body)[arguments[0]].match(/\\d+/g).map(Number)",
                                              name)[:3]) for name in ("backgroundColor", "color"))
     assert (back < text) == dark and abs(back - text) > 500
+
+
+def dumped(count=40):
+    """The sample as the last of so many dumps, of which `leak` grows and a cache fills."""
+    document = snapshots.sample()
+    start = document["process"]["start"]
+    document["dump"].update(number=count, time=start + 60 * count)
+    dumps = [{"leak": (6 << 20) * i // count, "Cache.get": min(1 << 20, i * 100000), snapshots.HOSTILE: 65536,
+              **{"f%d" % i: 30000 * (i + 1) for i in range(8)}} for i in range(1, count + 1)]
+    return document, list(snapshots.lines_of(dumps, began=start, rss=lambda number: (30 << 20) + number * 500000))
+
+
+def rows(browser):
+    return {row.find_element(By.CSS_SELECTOR, "td:last-child").text.splitlines()[0]: row.text
+            for row in browser.find_elements(By.CSS_SELECTOR, "#rows tr")}
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_dumps_are_scrubbed_by_keyboard_and_the_table_follows(page, colours):
+    document, lines = dumped()
+    browser = page(document, colours, session=False, lines=lines)
+    scrub, which = browser.find_element(By.ID, "scrub"), browser.find_element(By.ID, "which")
+    assert "live bytes of the process at 40 moments" in browser.find_element(By.ID, "span").text
+    assert which.text.startswith("The table shows the snapshot, 2026-11-21 09:30:00") and "6.00 MiB" in rows(browser)["leak"]
+    boxes = drawn(browser)
+
+    scrub.send_keys(Keys.ARROW_LEFT * 20)
+    assert which.text.startswith("The table shows dump 20 of process 4711, 2026-11-21 09:10:00: RSS 39.54 MiB, live 5.09 MiB")
+    assert "flame graph stays that of the snapshot" in which.text and drawn(browser) == boxes
+    assert rows(browser)["leak"].startswith("3.00 MiB")
+    assert scrub.get_attribute("aria-valuetext").startswith("2026-11-21 09:10:00")
+    assert "leak 3.00 MiB" in browser.find_element(By.ID, "legend").text
+    keep(browser, "scrubbed-" + colours)
+    browser.find_element(By.ID, "search").send_keys("f7")
+    assert list(rows(browser)) == ["f7"]
+    browser.find_element(By.ID, "search").send_keys(Keys.BACKSPACE * 2)
+    scrub.send_keys(Keys.HOME)
+    assert rows(browser)["leak"].startswith("153.6 KiB") and which.text.startswith("The table shows dump 1 ")
+    scrub.send_keys(Keys.END)
+    assert which.text.startswith("The table shows the snapshot") and "9.00 MiB" in rows(browser)["leak"], "its peak"
+
+
+def test_a_click_into_the_chart_shows_the_dump_of_that_time(page):
+    document, lines = dumped()
+    browser = page(document, lines=lines)
+    chart = browser.find_element(By.ID, "chart")
+    ActionChains(browser).move_to_element(chart).click_and_hold().move_by_offset(2, 0).release().perform()
+    time = browser.execute_script("return shown.time")
+    assert abs(time - (document["process"]["start"] + 60 * 20.5)) < 90
+    # Parts add up: what stands on each other is what is alive.
+    assert browser.execute_script("return Math.max(...bands().reduce((sums, band) => sums.map((s, i) => s + band.values[i]), "
+                                  "dumps.map(() => 0)).map((sum, i) => Math.abs(sum - dumps[i].live)))") < 1
 
 
 def large():
