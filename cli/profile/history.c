@@ -1,7 +1,7 @@
 /* DESIGN: the logs may be hundreds of MiB, of many processes. They are read a line at a time, twice:
- * which dumps are there, and then those that are wanted. What tells lines apart (pid, start, dump, kind) is
- * found by its name in quotes, which cannot stand inside a JSON string; only lines that are wanted
- * are made trees of.
+ * which dumps are there, and then those that are wanted. What tells lines apart (pid, start, dump,
+ * kind) is found by its name in quotes, which cannot stand inside a JSON string; only lines that are
+ * wanted are made trees of.
  *
  * A process is known by pid and start: in a container every program has the same pid. One that
  * became another by exec has the same start; its dumps are numbered anew then.
@@ -319,6 +319,8 @@ static void history_read_function(struct reader *reader, const json_t *object,
 	figures->retention = reader_number_or_nan(reader, object, "retention_pct") / 100;
 	figures->live_bytes = history_estimate(reader, object, "live_bytes", "live_bytes_se");
 	figures->live_count = history_estimate(reader, object, "live_count", "live_count_se");
+	function->uncertain_bytes =
+		fmax(0, reader_number_or_nan(reader, object, "uncertain_bytes")); /* null: 0 */
 	function->lines = region_alloc(0, sizeof(*function->lines)); /* none, as a pointer */
 	function->types = region_alloc(function->type_count, sizeof(*function->types));
 	for (size_t i = 0; i < function->type_count; i++) {

@@ -106,7 +106,7 @@ static void export_html_put(FILE *out, double number, double steps_of_1)
 	fputc(',', out);
 }
 
-/* [name, line, live, its error, blocks, allocated, kept, growth, verdict] */
+/* [name, line, live, its error, uncertain, blocks, allocated, kept, growth, verdict] */
 static void export_html_row(FILE *out, const struct profile_function *function, size_t name)
 {
 	const struct figures *figures = &function->figures;
@@ -114,6 +114,7 @@ static void export_html_row(FILE *out, const struct profile_function *function, 
 	fprintf(out, "[%zu,%u,", name, function->line);
 	export_html_put(out, figures->live_bytes.value, 1);
 	export_html_put(out, figures->live_bytes.se, 1);
+	export_html_put(out, function->uncertain_bytes, 1);
 	export_html_put(out, figures->live_count.value, 1);
 	export_html_put(out, figures->total_bytes.value, 1);
 	export_html_put(out, figures->retention, 1000);
