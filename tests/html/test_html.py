@@ -190,7 +190,7 @@ def test_dumps_are_scrubbed_by_keyboard_and_the_table_follows(page, colours):
     boxes = drawn(browser)
 
     scrub.send_keys(Keys.ARROW_LEFT * 20)
-    assert which.text.startswith("The table shows dump 20 of process 4711, 2026-11-21 09:10:00: RSS 39.54 MiB, live 5.09 MiB")
+    assert which.text.startswith("The table shows dump 20 of process 4711, 2026-11-21 09:10:00 UTC: RSS 39.54 MiB, live 5.09 MiB")
     assert "flame graph stays that of the snapshot" in which.text and drawn(browser) == boxes
     assert rows(browser)["leak"].startswith("3.00 MiB")
     assert scrub.get_attribute("aria-valuetext").startswith("2026-11-21 09:10:00")
@@ -215,6 +215,20 @@ def test_a_click_into_the_chart_shows_the_dump_of_that_time(page):
     # Parts add up: what stands on each other is what is alive.
     assert browser.execute_script("return Math.max(...bands().reduce((sums, band) => sums.map((s, i) => s + band.values[i]), "
                                   "dumps.map(() => 0)).map((sum, i) => Math.abs(sum - dumps[i].live)))") < 1
+
+
+def test_of_a_fleet_the_dumps_are_one_process_and_the_last_moment_is_the_sum(page, tmp_path):
+    document, lines = dumped()
+    other = json.loads(json.dumps(document))
+    other["process"].update(pid=12)
+    other["functions"][0]["verdict"]["word"] = "plateau"
+    (tmp_path / "snapshot-12.json").write_text(json.dumps(other))
+    browser = page(document, session=False, lines=lines)
+    scrub, which = browser.find_element(By.ID, "scrub"), browser.find_element(By.ID, "which")
+    assert "process 4711, the worst of 2," in browser.find_element(By.ID, "span").text
+    assert "live 14.38 MiB" in which.text and rows(browser)["leak"].startswith("12.00 MiB")
+    scrub.send_keys(Keys.ARROW_LEFT)
+    assert "dump 40 of process 4711" in which.text and rows(browser)["leak"].startswith("6.00 MiB")
 
 
 def large():
@@ -242,3 +256,14 @@ def test_50000_stacks_stay_smooth(page):
     print("first paint %.0f ms, then %s" % (paint, {name: round(ms, 1) for name, ms in took.items()}))
     assert paint < 5000
     assert max(took["zoom"], took["out"], took["hover"]) < 200 and max(took.values()) < 2000, took
+
+
+def test_hostile_figures_and_times_leave_the_page_at_work(page):
+    document, lines = dumped(4)
+    for line in lines[:13]:
+        line.update({"@timestamp": "999999-01-01T00:00:00.000Z", "live_bytes": 1e300, "dump": 9})
+        line["rss_bytes"] = 1e308 if line["kind"] == "process" else 0
+    document["dump"]["time"] = 1e200
+    browser = page(document, lines=lines)
+    assert "?" in browser.find_element(By.ID, "about").text and "all 7.19 MiB" in status(browser)
+    assert len(rows(browser)) == 5
