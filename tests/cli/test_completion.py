@@ -7,7 +7,6 @@ import subprocess
 
 import pytest
 
-import snapshots
 from snapshots import COMMAND, ROOT
 from terminal import Terminal
 

@@ -96,6 +96,13 @@ def test_it_stands_alone_and_says_what_the_report_says(page):
     assert "alert(" not in browser.page_source.split("<script id")[0] and snapshots.HOSTILE.split("\n")[0] in browser.page_source
 
 
+def test_what_others_may_have_made_moves_no_row_up(page):
+    document = snapshots.sample()
+    document["functions"][0]["uncertain_bytes"] = 5.5 * (1 << 20)
+    table = rows(page(document))
+    assert list(table)[:2] == ["Cache.get", "leak"] and "5.50 MiB of it from CPython's free lists, maker unknown" in table["leak"]
+
+
 def test_a_click_zooms_in_and_the_button_out(page):
     browser = page(snapshots.sample())
     assert drawn(browser).count("leak") == 2 and "all 7.19 MiB (100.0 %)" in status(browser)
