@@ -6,7 +6,6 @@
 #include "../profile/control_client.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +51,7 @@ static bool completion_is_table(const struct poptOption *option)
 
 static bool completion_is_end(const struct poptOption *option)
 {
-	return option->longName == NULL && option->shortName == '\0' &&
-	       !completion_is_table(option);
+	return option->longName == NULL && !completion_is_table(option);
 }
 
 /* The option that `--name`, `--name=value` or `-n` stands for, or NULL. */
@@ -67,8 +65,7 @@ static const struct poptOption *completion_find(const struct poptOption *options
 			found = completion_find(options->arg, word);
 		else if (word[1] != '-' && word[1] == options->shortName && word[2] == '\0')
 			found = options;
-		else if (word[1] == '-' && options->longName != NULL &&
-			 strlen(options->longName) == length - 2 &&
+		else if (word[1] == '-' && strlen(options->longName) == length - 2 &&
 			 strncmp(options->longName, word + 2, length - 2) == 0)
 			found = options;
 	}
@@ -80,11 +77,8 @@ static void completion_put_options(const char *typed, const struct poptOption *o
 	for (; !completion_is_end(options); options++) {
 		if (completion_is_table(options))
 			completion_put_options(typed, options->arg);
-		else if (options->longName != NULL)
-			completion_put(typed, keep_text("--%s", options->longName),
-				       options->descrip);
 		else
-			completion_put(typed, keep_text("-%c", options->shortName),
+			completion_put(typed, keep_text("--%s", options->longName),
 				       options->descrip);
 	}
 }

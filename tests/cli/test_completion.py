@@ -38,6 +38,7 @@ def test_every_verb_and_every_option_of_its_help_is_offered(command, offers):
         assert len(options) > 0
         if verb != "complete":  # its words are other verbs'
             assert sorted(offers(verb, "--")) == sorted(options), verb
+            assert all(set(offers(verb, option, "-")) <= {":files", *offers(verb, "-")} for option in options)
             assert [o for o in options if o.startswith("--no")] == sorted(offers(verb, "--no"), key=options.index)
 
 
