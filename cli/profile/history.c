@@ -151,7 +151,8 @@ static void history_read(const char *path, history_visit *visit, void *context)
 			continue;
 		file = keep_text("%s/%s", path, entry->d_name);
 		/* A log that is rotated meanwhile would be met again under its new name. */
-		if (stat(file, &status) == 0 && history_is_new(&seen, &status))
+		if (stat(file, &status) == 0 && access(file, R_OK) == 0 &&
+		    history_is_new(&seen, &status))
 			history_read_file(file, visit, context);
 		free(file);
 	}

@@ -1,7 +1,8 @@
 /* history: the earlier dumps of a process, from the JSON lines that stand beside its snapshot
  * (docs/FORMAT.md, profiler.jsonl). They hold functions, and neither lines nor stacks.
  *
- * Promises  only whole dumps are given; lines that cannot be read, being cut, count as missing.
+ * Promises  only whole dumps are given; lines that cannot be read, being cut, count as missing, and
+ *           so do files of a folder that this user may not read.
  */
 #ifndef TL_CLI_PROFILE_HISTORY_H
 #define TL_CLI_PROFILE_HISTORY_H

@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -149,6 +151,20 @@ def test_the_page_holds_the_earlier_dumps(command, snapshot, tmp_path):
     assert "history" not in data_of(export(command, elsewhere / path.name, "html").decode())
     done = command("export", elsewhere / path.name, "--to", "html", "--history", tmp_path)
     assert dumps_of(done.stdout) == wanted, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_a_log_of_somebody_else_does_not_keep_the_page_from_being_made(snapshot):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for path in (snapshots.COMMAND, snapshot()):
+            shutil.copy(path, folder)
+        snapshots.write_lines(Path(folder, "mine.jsonl"), snapshots.lines_of([{"leak": 1}], began=1795251000.0))
+        Path(folder, "other.jsonl").touch(mode=0o600)
+        os.chown(os.path.join(folder, "mine.jsonl"), 54324, -1)
+        done = subprocess.run(["setpriv", "--reuid=54324", "--clear-groups", "./" + snapshots.COMMAND.name, "export", "snapshot-4711.json", "--to", "html"],
+                              capture_output=True, text=True, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "") and dumps_of(done.stdout)[1][3] == {"leak": 1}
 
 
 def test_of_a_fleet_the_page_holds_the_dumps_of_the_worst_process(command, snapshot, tmp_path):
