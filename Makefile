@@ -216,10 +216,11 @@ kibana-check:  ## validate them, without a server
 kibana-install:  ## put them in, at ELASTICSEARCH_URL and KIBANA_URL
 	@PYTHONDONTWRITEBYTECODE=1 python3 tools/kibana.py install
 
-fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZZ_SECONDS of libFuzzer for each parser
+fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZZ_SECONDS of libFuzzer for each parser, on from where the last run was
 	@for fuzzer in $^; do \
 		printf '  %-7s %s\n' FUZZ $$fuzzer >&2; \
-		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=1 || exit 1; \
+		corpus=$(CACHE)/fuzz/$$(basename $$fuzzer); mkdir -p $$corpus; \
+		$$fuzzer $$corpus -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=1 || exit 1; \
 	done
 
 build/fuzz/%: tests/fuzz/%.c $(SOURCES) $(COMMAND_SOURCES) Makefile

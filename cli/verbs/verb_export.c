@@ -32,9 +32,11 @@ static struct history *verb_export_history(const struct profile *process, const 
 	history = history_of(process, lines);
 	if (lines != NULL && history->count == 0)
 		fail("%s: no whole dump of process %.0f in these lines", lines, process->pid);
+	if (history->count == 0)
+		return NULL;
 	history_thin(history, VERB_EXPORT_DUMPS);
 	history_fill(history, VERB_EXPORT_FUNCTIONS);
-	return history->count > 0 ? history : NULL;
+	return history;
 }
 
 static int verb_export_run(const struct verb *verb, int argc, const char **argv)
