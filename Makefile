@@ -216,10 +216,11 @@ kibana-check:  ## validate them, without a server
 kibana-install:  ## put them in, at ELASTICSEARCH_URL and KIBANA_URL
 	@PYTHONDONTWRITEBYTECODE=1 python3 tools/kibana.py install
 
-fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZZ_SECONDS of libFuzzer for each parser
+fuzz: $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))  ## FUZZ_SECONDS of libFuzzer for each parser, on from where the last run was
 	@for fuzzer in $^; do \
 		printf '  %-7s %s\n' FUZZ $$fuzzer >&2; \
-		$$fuzzer -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=1 || exit 1; \
+		corpus=$(CACHE)/fuzz/$$(basename $$fuzzer); mkdir -p $$corpus; \
+		$$fuzzer $$corpus -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ -verbosity=0 -print_final_stats=1 || exit 1; \
 	done
 
 build/fuzz/%: tests/fuzz/%.c $(SOURCES) $(COMMAND_SOURCES) Makefile
@@ -257,12 +258,20 @@ quickstart: deps-run build  ## half a minute: profile test_leaks.py and show its
 
 DOCUMENTS = README.md LICENSE $(wildcard docs/*.md) $(wildcard docs/schema/*.json)
 
+# Where the shells look, below /usr and /usr/local.
+COMPLETION_BASH = share/bash-completion/completions/trackleak
+COMPLETION_ZSH  = share/zsh/site-functions/_trackleak
+COMPLETION_FISH = share/fish/vendor_completions.d/trackleak.fish
+
 install: build  ## into PREFIX (below DESTDIR)
 	$(Q)install -D -m 0755 trackleak.so "$(DESTDIR)$(PREFIX)/lib/trackleak.so"
 	$(Q)install -D -m 0644 trackleak.h "$(DESTDIR)$(PREFIX)/include/trackleak.h"
 	$(Q)if [ -x trackleak ]; then \
 		install -D -m 0755 trackleak "$(DESTDIR)$(PREFIX)/bin/trackleak"; \
 		install -D -m 0644 docs/trackleak.1 "$(DESTDIR)$(PREFIX)/share/man/man1/trackleak.1"; \
+		install -D -m 0644 cli/completion/trackleak.bash "$(DESTDIR)$(PREFIX)/$(COMPLETION_BASH)"; \
+		install -D -m 0644 cli/completion/trackleak.zsh "$(DESTDIR)$(PREFIX)/$(COMPLETION_ZSH)"; \
+		install -D -m 0644 cli/completion/trackleak.fish "$(DESTDIR)$(PREFIX)/$(COMPLETION_FISH)"; \
 	fi
 	$(Q)install -d "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
 	$(Q)install -m 0644 $(DOCUMENTS) "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
@@ -271,7 +280,8 @@ install: build  ## into PREFIX (below DESTDIR)
 uninstall:  ## undo install
 	$(Q)rm -f "$(DESTDIR)$(PREFIX)/lib/trackleak.so" "$(DESTDIR)$(PREFIX)/include/trackleak.h" \
 		"$(DESTDIR)$(PREFIX)/bin/trackleak" \
-		"$(DESTDIR)$(PREFIX)/share/man/man1/trackleak.1"
+		"$(DESTDIR)$(PREFIX)/share/man/man1/trackleak.1" "$(DESTDIR)$(PREFIX)/$(COMPLETION_BASH)" \
+		"$(DESTDIR)$(PREFIX)/$(COMPLETION_ZSH)" "$(DESTDIR)$(PREFIX)/$(COMPLETION_FISH)"
 	$(Q)rm -rf "$(DESTDIR)$(PREFIX)/share/doc/trackleak"
 
 pythons:  ## unpack Debian's 3.13, 3.14 and 3.15 into the cache, for the tests

@@ -14,24 +14,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct verb *const main_verbs[] = {
-	&verb_run,      &verb_ps,    &verb_top,     &verb_report, &verb_diff,
-	&verb_snapshot, &verb_watch, &verb_control, &verb_export, &verb_ship};
-
 static int main_help(FILE *out)
 {
 	fputs("usage: trackleak VERB [options] ...\n\n", out);
-	for (size_t i = 0; i < TL_COUNT_OF(main_verbs); i++)
-		fprintf(out, "  %-8s %s\n", main_verbs[i]->name, main_verbs[i]->summary);
+	for (size_t i = 0; verb_all[i] != NULL; i++)
+		fprintf(out, "  %-8s %s\n", verb_all[i]->name, verb_all[i]->summary);
 	fputs("\n`trackleak help VERB` says more. --version prints the version.\n", out);
 	return 0;
 }
 
 static const struct verb *main_find(const char *name)
 {
-	for (size_t i = 0; i < TL_COUNT_OF(main_verbs); i++) {
-		if (strcmp(main_verbs[i]->name, name) == 0)
-			return main_verbs[i];
+	for (size_t i = 0; verb_all[i] != NULL; i++) {
+		if (strcmp(verb_all[i]->name, name) == 0)
+			return verb_all[i];
 	}
 	fail("%s: no such verb: see `trackleak help`", name);
 }

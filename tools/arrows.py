@@ -27,7 +27,7 @@ COMMAND_LAYERS = [
     {"profile": "profile reader profile_read profile_merge control_client profile_find history service session source rows tree"},
     {"view": "report_head report_session report_table report_tree report_json report_diff screen top_view export export_stacks "
              "export_pprof export_html"},
-    {"verbs": "verb launch run_settings verb_run verb_ps verb_top verb_report verb_diff verb_snapshot verb_watch verb_control verb_export verb_ship"},
+    {"verbs": "completion verb launch run_settings verb_run verb_ps verb_top verb_report verb_diff verb_snapshot verb_watch verb_control verb_export verb_ship verb_complete"},
     {"": "main"},
 ]
 COMMAND_SHARES = "base/types base/text process/settings output/elastic_bulk output/elastic_url"

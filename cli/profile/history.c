@@ -1,7 +1,7 @@
 /* DESIGN: the logs may be hundreds of MiB, of many processes. They are read a line at a time, twice:
- * which dumps are there, and then one of them. What tells lines apart (pid, start, dump, kind) is
- * found by its name in quotes, which cannot stand inside a JSON string; only lines that are wanted
- * are made trees of.
+ * which dumps are there, and then those that are wanted. What tells lines apart (pid, start, dump,
+ * kind) is found by its name in quotes, which cannot stand inside a JSON string; only lines that are
+ * wanted are made trees of.
  *
  * A process is known by pid and start: in a container every program has the same pid. One that
  * became another by exec has the same start; its dumps are numbered anew then.
@@ -42,6 +42,13 @@ static const char *history_field(const char *text, const char *name)
 	const char *at = strstr(text, name);
 
 	return at != NULL ? at + strlen(name) : NULL;
+}
+
+static double history_number(const char *text, const char *name)
+{
+	const char *at = history_field(text, name);
+
+	return at != NULL ? strtod(at, NULL) : 0;
 }
 
 /* "2026-11-21T15:34:25.164Z", with its quotes, as epoch seconds; NaN. */
@@ -144,7 +151,8 @@ static void history_read(const char *path, history_visit *visit, void *context)
 			continue;
 		file = keep_text("%s/%s", path, entry->d_name);
 		/* A log that is rotated meanwhile would be met again under its new name. */
-		if (stat(file, &status) == 0 && history_is_new(&seen, &status))
+		if (stat(file, &status) == 0 && access(file, R_OK) == 0 &&
+		    history_is_new(&seen, &status))
 			history_read_file(file, visit, context);
 		free(file);
 	}
@@ -181,6 +189,8 @@ static void history_note_dump(void *context, const struct history_line *line)
 	dump->functions += line->is_function;
 	if (!line->is_process)
 		return;
+	dump->rss_bytes = history_number(line->text, "\"rss_bytes\":");
+	dump->live_bytes = history_number(line->text, "\"live_bytes\":");
 	functions = history_field(line->text, "\"functions\":");
 	if (functions != NULL)
 		dump->least = (size_t)fmin(fmax(0, strtod(functions, NULL)), HISTORY_FUNCTIONS);
@@ -207,11 +217,11 @@ static struct history *history_find_dumps(struct history *history)
 		if (history->dumps[i].functions >= history->dumps[i].least)
 			history->dumps[whole++] = history->dumps[i];
 	}
-	history->count = whole;
+	history->count = history->kept = whole;
 	return history;
 }
 
-struct history *history_of(const struct profile *process)
+struct history *history_of(const struct profile *process, const char *path)
 {
 	struct history *history = region_alloc(1, sizeof(*history));
 	char *folder = region_copy(process->path), *slash = strrchr(folder, '/');
@@ -219,7 +229,12 @@ struct history *history_of(const struct profile *process)
 	if (slash != NULL)
 		*slash = '\0';
 	*history = (struct history){
-		.path = slash != NULL ? folder : ".", .pid = process->pid, .start = process->start};
+		.path = path != NULL    ? path
+			: slash != NULL ? folder
+					: ".",
+		.pid = process->pid,
+		.start = process->start,
+	};
 	return history_find_dumps(history);
 }
 
@@ -244,11 +259,38 @@ struct history *history_of_file(const char *path)
 	return history_find_dumps(history);
 }
 
-struct history_maker {
-	const struct history *history;
+void history_thin(struct history *history, size_t most)
+{
+	size_t rss = 0, live = 0, count = 0, steps = most - 2;
+	struct history_dump *dumps = history->dumps;
+
+	if (history->count <= most)
+		return;
+	for (size_t i = 0; i < history->count; i++) {
+		rss = dumps[i].rss_bytes > dumps[rss].rss_bytes ? i : rss;
+		live = dumps[i].live_bytes > dumps[live].live_bytes ? i : live;
+	}
+	for (size_t i = 0, step = 0; i < history->count; i++) {
+		bool is_step = i == step * (history->count - 1) / (steps - 1);
+
+		step += is_step;
+		if (is_step || i == rss || i == live)
+			dumps[count++] = dumps[i];
+	}
+	history->count = count;
+}
+
+/* A dump that is wanted, and what is made of it. */
+struct history_made {
 	const struct history_dump *dump;
 	struct profile *profile;
 	size_t room;
+};
+
+struct history_maker {
+	const struct history *history;
+	struct history_made *made; /* by time */
+	size_t count, most;        /* functions of each */
 };
 
 /* A figure and its standard error, which stands in a field of its own. */
@@ -278,6 +320,8 @@ static void history_read_function(struct reader *reader, const json_t *object,
 	figures->retention = reader_number_or_nan(reader, object, "retention_pct") / 100;
 	figures->live_bytes = history_estimate(reader, object, "live_bytes", "live_bytes_se");
 	figures->live_count = history_estimate(reader, object, "live_count", "live_count_se");
+	function->uncertain_bytes =
+		fmax(0, reader_number_or_nan(reader, object, "uncertain_bytes")); /* null: 0 */
 	function->lines = region_alloc(0, sizeof(*function->lines)); /* none, as a pointer */
 	function->types = region_alloc(function->type_count, sizeof(*function->types));
 	for (size_t i = 0; i < function->type_count; i++) {
@@ -296,44 +340,79 @@ static void history_read_process(struct reader *reader, const json_t *object,
 	profile->live_count = history_estimate(reader, object, "live_count", "live_count_se");
 }
 
+static struct history_made *history_made_of(const struct history_maker *maker, double time)
+{
+	size_t low = 0, high = maker->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (maker->made[middle].dump->time < time)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < maker->count && maker->made[low].dump->time == time ? &maker->made[low] : NULL;
+}
+
+/* Where a function that holds so much goes; NULL: nowhere, so many hold more. */
+static struct profile_function *history_place(struct history_made *made, size_t most, double live)
+{
+	struct profile *profile = made->profile;
+	struct profile_function *least = profile->functions;
+
+	if (profile->function_count < most) {
+		profile->functions = region_grow(profile->functions, profile->function_count,
+						 &made->room, sizeof(*profile->functions));
+		return &profile->functions[profile->function_count++];
+	}
+	for (size_t i = 1; i < most; i++) {
+		if (profile->functions[i].figures.live_bytes.value <
+		    least->figures.live_bytes.value)
+			least = &profile->functions[i];
+	}
+	return live > least->figures.live_bytes.value ? least : NULL;
+}
+
 static void history_add_line(void *context, const struct history_line *line)
 {
 	struct history_maker *maker = context;
-	struct profile *profile = maker->profile;
+	struct history_made *made = history_made_of(maker, line->time);
+	struct profile_function *place = NULL;
 	char why[READER_WHY] = "";
 	struct reader reader = {.why = why};
 	json_t *object;
 
-	if (line->time != maker->dump->time || !history_is_of(maker->history, line) ||
+	if (made == NULL || !history_is_of(maker->history, line) ||
 	    (!line->is_function && !line->is_process))
 		return;
+	if (line->is_function)
+		place = history_place(made, maker->most,
+				      history_number(line->text, "\"live_bytes\":"));
+	if (line->is_function && place == NULL)
+		return;
 	object = json_loads(line->text, 0, NULL);
-	if (line->is_process) {
-		history_read_process(&reader, object, profile);
-	} else {
-		profile->functions = region_grow(profile->functions, profile->function_count,
-						 &maker->room, sizeof(*profile->functions));
-		history_read_function(&reader, object,
-				      &profile->functions[profile->function_count++]);
-	}
+	if (line->is_process)
+		history_read_process(&reader, object, made->profile);
+	else
+		history_read_function(&reader, object, place);
 	json_decref(object);
 	if (object == NULL || why[0] != '\0')
 		fail("%s: a line of dump %.0f: %s", maker->history->path, line->dump,
 		     object == NULL ? "no JSON" : why);
 }
 
-struct profile *history_profile(const struct history *history, size_t dump)
+static struct profile *history_begin(const struct history *history, const struct history_dump *dump)
 {
-	struct history_maker maker = {.history = history, .dump = &history->dumps[dump]};
 	struct profile *profile = region_alloc(1, sizeof(*profile));
 
 	*profile = (struct profile){
-		.path = region_text("dump %.0f", maker.dump->number),
+		.path = region_text("dump %.0f", dump->number),
 		.processes = 1,
 		.pid = history->pid,
 		.start = history->start,
-		.time = maker.dump->time,
-		.dump = maker.dump->number,
+		.time = dump->time,
+		.dump = dump->number,
 		.hostname = "",
 		.job_name = "",
 		.program = "",
@@ -345,7 +424,30 @@ struct profile *history_profile(const struct history *history, size_t dump)
 	};
 	profile->frames[0] = (struct profile_frame){
 		.function = PROFILE_NO_FUNCTION, .name = "<unknown>", .file = ""};
-	maker.profile = profile;
-	history_read(history->path, history_add_line, &maker);
 	return profile;
+}
+
+static struct profile **history_make(const struct history *history, size_t first, size_t count,
+				     size_t most)
+{
+	struct history_maker maker = {.history = history, .count = count, .most = most};
+	struct profile **profiles = region_alloc(count, sizeof(*profiles));
+
+	maker.made = region_alloc(count, sizeof(*maker.made));
+	for (size_t i = 0; i < count; i++) {
+		maker.made[i].dump = &history->dumps[first + i];
+		maker.made[i].profile = profiles[i] = history_begin(history, maker.made[i].dump);
+	}
+	history_read(history->path, history_add_line, &maker);
+	return profiles;
+}
+
+struct profile *history_profile(const struct history *history, size_t dump)
+{
+	return history_make(history, dump, 1, SIZE_MAX)[0];
+}
+
+void history_fill(struct history *history, size_t most)
+{
+	history->profiles = history_make(history, 0, history->count, most);
 }

@@ -41,8 +41,9 @@ struct profile_function {
 	const char *kind;        /* python, native, others */
 	uint32_t first_line, line;
 	struct figures figures;
-	double peak_live_bytes;                 /* when the whole process was at its maximum */
-	const char *verdict, *sentence;         /* "": not judged */
+	double uncertain_bytes;         /* of the live ones; from free lists, so its own or not */
+	double peak_live_bytes;         /* when the whole process was at its maximum */
+	const char *verdict, *sentence; /* "": not judged */
 	double growth, growth_low, growth_high; /* MiB an hour */
 	struct profile_line *lines;
 	size_t line_count;

@@ -56,6 +56,7 @@ static void merge_function(struct profile_function *into, const struct profile_f
 {
 	profile_add_figures(&into->figures, &from->figures);
 	into->peak_live_bytes += from->peak_live_bytes;
+	into->uncertain_bytes += from->uncertain_bytes;
 	into->growth = profile_sum(into->growth, from->growth);
 	into->growth_low = profile_sum(into->growth_low, from->growth_low);
 	into->growth_high = profile_sum(into->growth_high, from->growth_high);

@@ -135,6 +135,9 @@ static void profile_read_function(struct reader *reader, const json_t *object,
 	function->line = reader_line(reader, json_object_get(object, "line"), "line");
 	function->figures = profile_read_figures(reader, object);
 	function->peak_live_bytes = reader_number(reader, object, "peak_live_bytes");
+	/* How old these are is not told. */
+	if (!profile_read_is_since)
+		function->uncertain_bytes = reader_number(reader, object, "uncertain_bytes");
 	profile_read_verdict(reader, object, function);
 	function->lines = region_alloc(function->line_count, sizeof(*function->lines));
 	for (size_t i = 0; i < function->line_count; i++) {

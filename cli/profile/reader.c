@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Fields that are wanted as trees are far below; a larger one is one that we do not know. */
+#define READER_SMALL (1 << 20)
+
 void reader_complain(struct reader *reader, const char *key, const char *wanted)
 {
 	if (reader->why[0] == '\0')
@@ -223,12 +226,14 @@ static const char *reader_field(struct reader *reader, const char *at, const cha
 	while (which < READER_ARRAYS && strcmp(reader->names[which], name) != 0)
 		which++;
 	*bad = at;
-	if (*at != '\0' && *from == '[' && which < READER_ARRAYS) {
+	if (*at == '\0') {
+		at = NULL; /* cut short */
+	} else if (*from == '[' && which < READER_ARRAYS) {
 		reader->arrays[which] = (struct reader_array){
 			from, at, *reader_skip_blanks(from + 1) == ']' ? 0 : commas + 1};
-	} else {
+	} else if (at - from < READER_SMALL) {
 		value = json_loadb(from, (size_t)(at - from), JSON_DECODE_ANY, &error);
-		if (value == NULL && *at != '\0')
+		if (value == NULL)
 			*bad = from + error.position;
 		at = value != NULL ? at : NULL;
 		json_object_set_new(reader->root, name, value);

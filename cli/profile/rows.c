@@ -133,6 +133,7 @@ static void rows_add_function(struct rows_maker *maker, const struct profile_fun
 			    function->line);
 	profile_add_figures(&row->figures, &function->figures);
 	row->peak_live_bytes += function->peak_live_bytes;
+	row->uncertain_bytes += function->uncertain_bytes;
 	row->growth = profile_sum(row->growth, function->growth);
 	row->growth_low = profile_sum(row->growth_low, function->growth_low);
 	row->growth_high = profile_sum(row->growth_high, function->growth_high);
@@ -270,12 +271,13 @@ double rows_bytes(const struct row *row, const struct rows_choice *choice)
 	return choice->peak ? row->peak_live_bytes : row->figures.live_bytes.value;
 }
 
-/* What cannot be said comes last. */
+/* What cannot be said comes last. By size: what may have been made by others moves nobody up. */
 static double rows_rank(const struct row *row, const struct rows_choice *choice)
 {
 	double rank = choice->sort == ROWS_COUNT    ? row->figures.live_count.value
 		      : choice->sort == ROWS_GROWTH ? row->growth_low
-						    : rows_bytes(row, choice);
+		      : choice->peak                ? row->peak_live_bytes
+				     : row->figures.live_bytes.value - row->uncertain_bytes;
 
 	return isnan(rank) ? -INFINITY : rank;
 }

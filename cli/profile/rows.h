@@ -19,6 +19,7 @@ struct row {
 	uint32_t line;                           /* 0: none */
 	struct figures figures;                  /* of stacks and types, the live ones only */
 	double peak_live_bytes;                  /* NaN: not kept */
+	double uncertain_bytes;                  /* of the live ones; 0 where it is not kept */
 	double growth, growth_low, growth_high;  /* MiB/h; NaN: cannot be said */
 	double oldest_s, youngest_s;             /* of stacks; NaN */
 	const struct profile_function *function; /* whose verdict; NULL */
@@ -41,7 +42,8 @@ struct rows_choice {
 	const regex_t *include, *exclude;   /* on a frame's `function file`; NULL: all */
 };
 
-/* Fails with one line where the choice asks for what a snapshot does not hold. Sorted. */
+/* Fails with one line where the choice asks for what a snapshot does not hold. Sorted; by size,
+ * what is certain counts. */
 struct rows rows_of(const struct profile *profile, const struct rows_choice *choice);
 /* The bytes a row is measured by: live now, or at the peak. */
 double rows_bytes(const struct row *row, const struct rows_choice *choice);

@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct verb *const verb_all[] = {&verb_run,    &verb_ps,       &verb_top,      &verb_report,
+				       &verb_diff,   &verb_snapshot, &verb_watch,    &verb_control,
+				       &verb_export, &verb_ship,     &verb_complete, NULL};
+
+static bool verb_is_offering; /* a shell has asked what may come next */
+
 static void verb_help(const struct verb *verb, poptContext context)
 {
 	printf("%s\n\n", verb->summary);
@@ -30,6 +36,10 @@ const char **verb_options(const struct verb *verb, const struct poptOption *opti
 	size_t count = 0;
 	poptContext context;
 
+	if (verb_is_offering) {
+		completion_offer(verb->arguments, most, all, argv + 1);
+		exit(0);
+	}
 	argv[0] = program;
 	/* A program's own options are its own: reading ends at the first word that is none. */
 	context = poptGetContext(NULL, argc, argv, all,
@@ -53,6 +63,12 @@ const char **verb_options(const struct verb *verb, const struct poptOption *opti
 	return words; /* they live in the context, which stays */
 }
 
+void verb_offer(const struct verb *verb, int count, const char **words)
+{
+	verb_is_offering = true;
+	exit(verb->run(verb, count, words));
+}
+
 pid_t verb_pid(const char *word)
 {
 	if (word[0] == '\0' || strspn(word, "0123456789") != strlen(word) || strlen(word) > 9 ||
@@ -61,15 +77,17 @@ pid_t verb_pid(const char *word)
 	return (pid_t)atoi(word);
 }
 
-enum rows_by verb_by(const char *word)
+size_t verb_choice(const char *option, const char *choices, const char *word)
 {
-	static const char *const names[] = {"function", "file", "line", "stack", "type", "module"};
+	size_t index = 0, length;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(word, names[i]) == 0)
-			return (enum rows_by)i;
+	for (const char *at = choices; *at != '\0'; index++) {
+		length = strcspn(at, ",");
+		if (length == strlen(word) && strncmp(at, word, length) == 0)
+			return index;
+		at += length + strspn(at + length, ", ");
 	}
-	fail("--by %s: one of function, file, line, stack, type, module", word);
+	fail("--%s %s: one of %s", option, word, choices);
 }
 
 const regex_t *verb_regex(const char *option, const char *text)

@@ -12,6 +12,9 @@
 #include <math.h>
 #include <string.h>
 
+#define VERB_DIFF_AGAINST "start, previous, baseline"
+enum { AGAINST_START, AGAINST_PREVIOUS, AGAINST_BASELINE };
+
 /* What is compared. */
 struct verb_diff {
 	const struct profile *before, *after;
@@ -30,7 +33,7 @@ static size_t verb_diff_histories(const char *wanted, struct history ***historie
 	whole = profile_find(wanted, NULL);
 	*histories = region_alloc(whole->processes, sizeof(**histories));
 	for (size_t i = 0; i < whole->processes; i++)
-		(*histories)[i] = history_of(whole->parts != NULL ? whole->parts[i] : whole);
+		(*histories)[i] = history_of(whole->parts != NULL ? whole->parts[i] : whole, NULL);
 	return whole->processes;
 }
 
@@ -83,21 +86,19 @@ static struct verb_diff verb_diff_since_baseline(const char *wanted)
 static struct verb_diff verb_diff_against(const char *against, const char *wanted,
 					  const struct rows_choice *choice)
 {
-	bool is_start = strcmp(against, "start") == 0;
+	size_t which = verb_choice("against", VERB_DIFF_AGAINST, against);
 
-	if (strcmp(against, "baseline") == 0 && choice->by == ROWS_TYPE)
+	if (which == AGAINST_BASELINE && choice->by == ROWS_TYPE)
 		fail("--against baseline goes without --by type: a snapshot does not tell how old "
 		     "the blocks of a type are");
-	if (strcmp(against, "baseline") == 0)
+	if (which == AGAINST_BASELINE)
 		return verb_diff_since_baseline(wanted);
-	if (!is_start && strcmp(against, "previous") != 0)
-		fail("--against %s: one of start, previous, baseline", against);
 	if (choice->by == ROWS_LINE || choice->by == ROWS_STACK || choice->include != NULL ||
 	    choice->exclude != NULL)
 		fail("--against %s goes with --by function, file, type or module only: earlier "
 		     "dumps are kept without their lines and stacks",
 		     against);
-	return verb_diff_in_history(wanted, is_start);
+	return verb_diff_in_history(wanted, which == AGAINST_START);
 }
 
 static int verb_diff_run(const struct verb *verb, int argc, const char **argv)
@@ -105,10 +106,9 @@ static int verb_diff_run(const struct verb *verb, int argc, const char **argv)
 	char *by = "function", *include = NULL, *exclude = NULL, *against = NULL;
 	int top = 20, json = 0;
 	const struct poptOption options[] = {
-		{"against", '\0', POPT_ARG_STRING, &against, 0,
-		 "instead of A: start, previous (dump) or baseline", "WHAT"},
-		{"by", '\0', POPT_ARG_STRING, &by, 0, "function, file, line, stack, type, module",
-		 "WHAT"},
+		{"against", '\0', POPT_ARG_STRING, &against, 0, VERB_DIFF_AGAINST,
+		 COMPLETION_CHOICE},
+		{"by", '\0', POPT_ARG_STRING, &by, 0, VERB_BY, COMPLETION_CHOICE},
 		{"top", 'n', POPT_ARG_INT, &top, 0, "rows at most (20; 0: all)", "N"},
 		{"include", '\0', POPT_ARG_STRING, &include, 0,
 		 "stacks with a frame whose `function file` matches", "REGEX"},
@@ -118,7 +118,7 @@ static int verb_diff_run(const struct verb *verb, int argc, const char **argv)
 		POPT_TABLEEND};
 	const char **words = verb_options(verb, options, argc, argv, 0, 2);
 	struct rows_choice choice = {
-		.by = verb_by(by),
+		.by = (enum rows_by)verb_choice("by", VERB_BY, by),
 		.max_size = INFINITY,
 		.include = verb_regex("include", include),
 		.exclude = verb_regex("exclude", exclude),

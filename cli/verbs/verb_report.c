@@ -14,16 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static enum rows_sort verb_report_sort(const char *word)
-{
-	static const char *const names[] = {"size", "count", "growth"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(word, names[i]) == 0)
-			return (enum rows_sort)i;
-	}
-	fail("--sort %s: one of size, count, growth", word);
-}
+#define VERB_REPORT_SORT "size, count, growth" /* as enum rows_sort */
 
 /* Of a folder that `trackleak run` made: what it saw, above the report. */
 static void verb_report_head(FILE *out, const char *wanted, const struct profile *profile,
@@ -46,8 +37,7 @@ static int verb_report_run(const struct verb *verb, int argc, const char **argv)
 	int tree = 0, peak = 0, leaks = 0, top = 20, show_allocs = 0, json = 0, no_source = 0,
 	    since = 0;
 	const struct poptOption options[] = {
-		{"by", '\0', POPT_ARG_STRING, &by, 0, "function, file, line, stack, type, module",
-		 "WHAT"},
+		{"by", '\0', POPT_ARG_STRING, &by, 0, VERB_BY, COMPLETION_CHOICE},
 		{"tree", '\0', POPT_ARG_NONE, &tree, 0, "the call tree: shares, bytes, blocks",
 		 NULL},
 		{"peak", '\0', POPT_ARG_NONE, &peak, 0, "at the maximum of live bytes", NULL},
@@ -58,7 +48,7 @@ static int verb_report_run(const struct verb *verb, int argc, const char **argv)
 		 "stacks whose blocks have at least this mean size", "BYTES"},
 		{"max-size", '\0', POPT_ARG_STRING, &max_size, 0, "and at most this", "BYTES"},
 		{"top", 'n', POPT_ARG_INT, &top, 0, "rows at most (20; 0: all)", "N"},
-		{"sort", '\0', POPT_ARG_STRING, &sort, 0, "size, count, growth", "WHAT"},
+		{"sort", '\0', POPT_ARG_STRING, &sort, 0, VERB_REPORT_SORT, COMPLETION_CHOICE},
 		{"threshold", '\0', POPT_ARG_STRING, &threshold, 0,
 		 "fold what is below (of a tree: 1)", "PERCENT"},
 		{"include", '\0', POPT_ARG_STRING, &include, 0,
@@ -74,8 +64,8 @@ static int verb_report_run(const struct verb *verb, int argc, const char **argv)
 		POPT_TABLEEND};
 	const char **words = verb_options(verb, options, argc, argv, 0, 1);
 	struct rows_choice choice = {
-		.by = verb_by(by),
-		.sort = verb_report_sort(sort),
+		.by = (enum rows_by)verb_choice("by", VERB_BY, by),
+		.sort = (enum rows_sort)verb_choice("sort", VERB_REPORT_SORT, sort),
 		.peak = peak,
 		.leaks = leaks,
 		.older_s = verb_number("older", older),

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-#define VERB_WATCH_MS 1000.0 /* bcc's memleak takes ages in milliseconds */
+#define VERB_WATCH_SORT "size, count" /* as enum rows_sort */
+#define VERB_WATCH_MS   1000.0        /* bcc's memleak takes ages in milliseconds */
 
 static void verb_watch_once(FILE *out, const struct profile *profile,
 			    const struct rows_choice *choice, size_t top)
@@ -56,7 +57,7 @@ static int verb_watch_run(const struct verb *verb, int argc, const char **argv)
 		 "whose blocks have at least this mean size", "BYTES"},
 		{"max-size", 'Z', POPT_ARG_STRING, &max_size, 0, "and at most this", "BYTES"},
 		{"top", 'T', POPT_ARG_INT, &top, 0, "stacks at most (10)", "N"},
-		{"sort", '\0', POPT_ARG_STRING, &sort, 0, "size, count", "WHAT"},
+		{"sort", '\0', POPT_ARG_STRING, &sort, 0, VERB_WATCH_SORT, COMPLETION_CHOICE},
 		POPT_TABLEEND};
 	const char **words = verb_options(verb, options, argc, argv, 1, 3);
 	double interval_s = words[1] != NULL ? verb_number("interval", words[1]) : 5;
@@ -64,6 +65,7 @@ static int verb_watch_run(const struct verb *verb, int argc, const char **argv)
 		words[1] != NULL && words[2] != NULL ? verb_number("count", words[2]) : INFINITY;
 	struct rows_choice choice = {
 		.by = ROWS_STACK,
+		.sort = (enum rows_sort)verb_choice("sort", VERB_WATCH_SORT, sort),
 		.older_s = verb_number("older", older) / VERB_WATCH_MS,
 		.min_size = verb_size("min-size", min_size),
 		.max_size = max_size == NULL ? INFINITY : verb_size("max-size", max_size),
@@ -73,10 +75,6 @@ static int verb_watch_run(const struct verb *verb, int argc, const char **argv)
 	struct profile *profile;
 	bool is_over = false;
 
-	if (strcmp(sort, "count") == 0)
-		choice.sort = ROWS_COUNT;
-	else if (strcmp(sort, "size") != 0)
-		fail("--sort %s: one of size, count", sort);
 	if (top < 1)
 		fail("--top %d: not a number from 1 up", top);
 	for (double done = 0; done < count && !is_over; done++) {

@@ -6,6 +6,7 @@
 #ifndef TL_CLI_VIEW_EXPORT_H
 #define TL_CLI_VIEW_EXPORT_H
 
+#include "../profile/history.h"
 #include "../profile/profile.h"
 #include "../profile/session.h"
 
@@ -16,7 +17,9 @@ void export_speedscope(FILE *out, const struct profile *profile); /* speedscope'
 void export_gprof2dot(FILE *out, const struct profile *profile);  /* gprof2dot -f json */
 void export_csv(FILE *out, const struct profile *profile);        /* a row for each line */
 void export_pprof(FILE *out, const struct profile *profile);      /* profile.proto, gzipped */
-/* One page that needs nothing else. `session` may be NULL: no timeline. */
-void export_html(FILE *out, const struct profile *profile, const struct session *session);
+/* One page that needs nothing else. `session` and `history` (filled) may be NULL: RSS over time and
+ * earlier dumps are left out. */
+void export_html(FILE *out, const struct profile *profile, const struct session *session,
+		 const struct history *history);
 
 #endif

@@ -5,6 +5,8 @@
 #include "export.h"
 
 #include "../base/fail.h"
+#include "../base/keep.h"
+#include "../base/lookup.h"
 #include "../base/show.h"
 #include "report_json.h"
 
@@ -33,6 +35,7 @@ static void export_html_functions(FILE *out, const struct profile *profile)
 		report_json_number(out, "line", function->line);
 		report_json_number(out, "live", function->figures.live_bytes.value);
 		report_json_number(out, "se", function->figures.live_bytes.se);
+		report_json_number(out, "uncertain", function->uncertain_bytes);
 		report_json_number(out, "blocks", function->figures.live_count.value);
 		report_json_number(out, "peak", function->peak_live_bytes);
 		report_json_number(out, "allocated", function->figures.total_bytes.value);
@@ -71,7 +74,92 @@ static void export_html_stacks(FILE *out, const struct profile *profile)
 	fputs("],", out);
 }
 
-static char *export_html_data(const struct profile *profile, const struct session *session)
+static size_t export_html_name(struct lookup *names, const struct profile_function *function)
+{
+	char *key = keep_text("%s\n%s", function->name, function->file);
+	size_t number = lookup_put(names, key, names->used);
+
+	free(key);
+	return number;
+}
+
+static void export_html_put_names(FILE *out, const struct profile *dump, struct lookup *names)
+{
+	for (size_t i = 0; i < dump->function_count; i++) {
+		const struct profile_function *function = &dump->functions[i];
+		size_t known = names->used;
+
+		export_html_name(names, function);
+		if (names->used == known)
+			continue;
+		fputs(known > 0 ? ",\n[" : "\n[", out);
+		show_json(out, function->name);
+		fputc(',', out);
+		show_json(out, function->file);
+		fputc(']', out);
+	}
+}
+
+static void export_html_put(FILE *out, double number, double steps_of_1)
+{
+	show_json_number(out, round(number * steps_of_1) / steps_of_1);
+	fputc(',', out);
+}
+
+/* [name, line, live, its error, uncertain, blocks, allocated, kept, growth, verdict] */
+static void export_html_row(FILE *out, const struct profile_function *function, size_t name)
+{
+	const struct figures *figures = &function->figures;
+
+	fprintf(out, "[%zu,%u,", name, function->line);
+	export_html_put(out, figures->live_bytes.value, 1);
+	export_html_put(out, figures->live_bytes.se, 1);
+	export_html_put(out, function->uncertain_bytes, 1);
+	export_html_put(out, figures->live_count.value, 1);
+	export_html_put(out, figures->total_bytes.value, 1);
+	export_html_put(out, figures->retention, 1000);
+	export_html_put(out, function->growth, 10);
+	show_json(out, function->verdict);
+	fputc(']', out);
+}
+
+/* [number, time, RSS, live, [row, ...]] */
+static void export_html_dump(FILE *out, const struct profile *dump, struct lookup *names)
+{
+	fputc('[', out);
+	export_html_put(out, dump->dump, 1);
+	export_html_put(out, dump->time, 1000);
+	export_html_put(out, dump->rss_bytes, 1);
+	export_html_put(out, dump->live_bytes.value, 1);
+	fputc('[', out);
+	for (size_t i = 0; i < dump->function_count; i++) {
+		if (i > 0)
+			fputc(',', out);
+		export_html_row(out, &dump->functions[i],
+				export_html_name(names, &dump->functions[i]));
+	}
+	fputs("]]", out);
+}
+
+/* The functions of all dumps by number, and then the dumps. */
+static void export_html_history(FILE *out, const struct history *history)
+{
+	struct lookup names = {0};
+
+	fprintf(out, "\"history\":{\"pid\":%.0f,\"kept\":%zu,\"names\":[", history->pid,
+		history->kept);
+	for (size_t i = 0; i < history->count; i++)
+		export_html_put_names(out, history->profiles[i], &names);
+	fputs("],\"dumps\":[", out);
+	for (size_t i = 0; i < history->count; i++) {
+		fputs(i > 0 ? ",\n" : "\n", out);
+		export_html_dump(out, history->profiles[i], &names);
+	}
+	fputs("]},", out);
+}
+
+static char *export_html_data(const struct profile *profile, const struct session *session,
+			      const struct history *history)
 {
 	size_t length;
 	char *data = NULL;
@@ -83,6 +171,10 @@ static char *export_html_data(const struct profile *profile, const struct sessio
 	report_json_head(out, profile);
 	export_html_functions(out, profile);
 	export_html_stacks(out, profile);
+	if (history != NULL)
+		export_html_history(out, history);
+	if (session != NULL)
+		report_json_number(out, "session_start", session->start);
 	fputs("\"rss_over_time\":[", out);
 	for (size_t i = 0; session != NULL && i < session->sample_count; i++)
 		fprintf(out, "%s[%.2f,%.0f]", i > 0 ? "," : "", session->samples[i].time_s,
@@ -93,10 +185,11 @@ static char *export_html_data(const struct profile *profile, const struct sessio
 	return data;
 }
 
-void export_html(FILE *out, const struct profile *profile, const struct session *session)
+void export_html(FILE *out, const struct profile *profile, const struct session *session,
+		 const struct history *history)
 {
 	const char *mark = strstr(export_html_page, EXPORT_HTML_MARK);
-	char *data = export_html_data(profile, session);
+	char *data = export_html_data(profile, session, history);
 
 	fwrite(export_html_page, 1, (size_t)(mark - export_html_page), out);
 	for (const char *at = data; *at != '\0'; at++) {

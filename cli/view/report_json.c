@@ -50,6 +50,8 @@ static void report_json_row(FILE *out, const struct profile *profile, const stru
 	report_json_number(out, "live_count_se", figures->live_count.se);
 	if (rows->has_totals) {
 		report_json_number(out, "peak_live_bytes", row->peak_live_bytes);
+		if (by != ROWS_LINE)
+			report_json_number(out, "uncertain_bytes", row->uncertain_bytes);
 		report_json_number(out, "count", figures->count.value);
 		report_json_number(out, "total_bytes", figures->total_bytes.value);
 		report_json_number(out, "retention", figures->retention);

@@ -153,6 +153,7 @@ static void report_table_row(FILE *out, const struct profile *profile, const str
 			     unsigned used)
 {
 	const struct profile_function *function = row->function;
+	char size[SHOW_WORD];
 
 	report_table_place(out, row->name, row->file == row->name ? "" : row->file, row->line, used,
 			   options->width);
@@ -166,6 +167,9 @@ static void report_table_row(FILE *out, const struct profile *profile, const str
 	}
 	if (options->show_source)
 		report_table_put_source(out, "          ", row->file, row->line);
+	if (row->uncertain_bytes > 0 && !choice->peak)
+		fprintf(out, "    %s of it from CPython's free lists, maker unknown\n",
+			show_size(size, row->uncertain_bytes));
 	if (choice->by == ROWS_STACK)
 		report_table_stack(out, profile, profile->frames[row->frame].parent,
 				   options->show_source, options->depth);

@@ -452,6 +452,9 @@ void top_view_open(struct top_view *top)
 	fprintf(out, " ± %s", show_size(size, TOP_VIEW_Z * row->figures.live_bytes.se));
 	if (!isnan(row->figures.live_count.value))
 		fprintf(out, " in %s blocks", show_count(size, row->figures.live_count.value));
+	if (row->uncertain_bytes > 0)
+		fprintf(out, ", %s of it from CPython's free lists, maker unknown",
+			show_size(size, row->uncertain_bytes));
 	fputc('\n', out);
 	if (row->function != NULL && row->function->verdict[0] != '\0') {
 		fprintf(out, "%s: ", row->function->verdict);

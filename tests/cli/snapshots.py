@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import time
 from pathlib import Path
@@ -98,3 +99,20 @@ def grown():
     later["functions"].append(function("new", "/srv/app/new.py", 1, {2: figures(300000, 3, 300000, 3, 1.0)}))
     later["memory"]["live_bytes"][0] = sum(f["live_bytes"][0] for f in later["functions"])
     return later
+
+
+def lines_of(dumps, first=1, pid=4711, began=1795251000.123, whole=True, rss=lambda number: 50 << 20):
+    """profiler.jsonl of a process, a dump each minute."""
+    for number, functions in enumerate(dumps, first):
+        at = {"process.pid": pid, "process.start": iso(began), "dump": number, "hostname": "box",
+              "@timestamp": iso(began + 60 * number)}
+        for name, live in functions.items():
+            yield {**at, "kind": "function", "function": name, "file": "/srv/%s.py" % name, "line": 7, "live_bytes": live,
+                   "live_bytes_se": 1000, "live_count": live / 1000, "live_count_se": 1, "types": [{"type": "dict", "bytes": live}]}
+        yield {**at, "kind": "context", "function": "leak", "file": "/srv/leak.py", "line": 7, "live_bytes": 1}
+        yield {**at, "kind": "process", "functions": len(functions) + (not whole), "live_bytes": sum(functions.values()),
+               "live_bytes_se": 1500, "live_count": 10, "live_count_se": 1, "rss_bytes": rss(number)}
+
+
+def write_lines(path, *lines):
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for some in lines for line in some))

@@ -32,12 +32,11 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             if folder:
                 os.chdir(folder)
-            # pyte speaks the language of this one.
-            os.environ.update({"TERM": "linux", "LC_ALL": "C.UTF-8", **environment})
-            for name in ("TRACKLEAK_LOG_DIR", "LINES", "COLUMNS", "NO_COLOR"):
-                if name not in environment:
-                    os.environ.pop(name, None)
-            os.execv(words[0], [str(word) for word in words])
+            clean = {name: value for name, value in os.environ.items()
+                     if name not in ("TRACKLEAK_LOG_DIR", "LINES", "COLUMNS", "NO_COLOR")}
+            # pyte speaks the language of this one. Not execv: readline, which pytest imports, may have put LINES and
+            # COLUMNS where os.environ does not see them.
+            os.execve(words[0], [str(word) for word in words], {**clean, "TERM": "linux", "LC_ALL": "C.UTF-8", **environment})
 
     def text(self):
         return "\n".join(line.rstrip() for line in self.screen.display)

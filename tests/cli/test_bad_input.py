@@ -4,6 +4,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import time
 
 import pytest
 
@@ -36,6 +38,23 @@ def test_a_foreign_or_cut_file_gets_one_line(refused, tmp_path, text, says):
     path = tmp_path / "snapshot-1.json"
     path.write_bytes(text)
     assert says in refused("report", path)
+
+
+def test_a_snapshot_of_a_gigabyte_gets_one_line_and_takes_no_memory(refused, tmp_path):
+    path = tmp_path / "snapshot-1.json"
+    with open(path, "wb") as file:
+        file.truncate(1 << 30)
+    began = time.monotonic()
+    for words in (["report", path], ["export", path, "--to", "html"], ["diff", path, path]):
+        assert "larger than 512 MiB" in refused(*words)
+    assert time.monotonic() - began < 5, "it was read"
+    # Large arrays in places where no large array belongs, or cut short: no tree is made of them.
+    for text, says in ((b'{"frames":[%s', "cut short"), (b'{"unknown":[%s0]}', "a snapshot of TrackLeak\n"),
+                       (b'{"process":[%s0]}', "a snapshot of TrackLeak\n")):
+        path.write_bytes(text % (b"[0,0,1]," * (6 << 20)))
+        done = subprocess.run(["sh", "-c", 'ulimit -v 250000 && exec "$0" "$@"', str(snapshots.COMMAND), "report", str(path)],
+                              capture_output=True, text=True)
+        assert done.returncode == 2 and says in done.stderr, (done.stderr, "48 MiB of text in 250,000 KiB")
 
 
 def test_what_is_no_file_is_not_waited_for(refused, tmp_path):

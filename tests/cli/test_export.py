@@ -9,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -118,6 +120,92 @@ def test_the_man_page_has_no_warnings_and_names_every_verb(command):
     assert len(verbs) >= 7
     for verb in verbs:
         assert re.search(r"^ +%s( |$)" % verb, page.stdout, re.M), verb
+
+
+def data_of(page):
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)[1])
+
+
+def dumps_of(page):
+    """{number: (time, RSS, live, {function: live})}"""
+    history = data_of(page)["history"]
+    return {number: (time, rss, live, {history["names"][row[0]][0]: row[2] for row in rows})
+            for number, time, rss, live, rows in history["dumps"]}
+
+
+def test_the_page_holds_the_earlier_dumps(command, snapshot, tmp_path):
+    document = snapshots.sample()
+    document["process"]["start"] = 1795251000.123
+    path, elsewhere = snapshot(document), tmp_path / "elsewhere"
+    dumps = [{"leak": 1 << 20, snapshots.HOSTILE: 5}, {"leak": 3 << 20}]
+    snapshots.write_lines(tmp_path / "profiler.jsonl", snapshots.lines_of(dumps[:1], rss=lambda number: 7 << 20),
+                          snapshots.lines_of(dumps, pid=99))
+    snapshots.write_lines(tmp_path / "profiler.jsonl.1", snapshots.lines_of(dumps[1:], first=2))
+    wanted = {1: (1795251060.123, 7 << 20, (1 << 20) + 5, dumps[0]), 2: (1795251120.123, 50 << 20, 3 << 20, dumps[1])}
+    page = export(command, path, "html").decode()
+
+    assert dumps_of(page) == wanted and page.count("<script") == 2
+    assert data_of(page)["history"]["pid"] == 4711 and data_of(page)["history"]["kept"] == 2
+    elsewhere.mkdir()
+    path.rename(elsewhere / path.name)
+    assert "history" not in data_of(export(command, elsewhere / path.name, "html").decode())
+    done = command("export", elsewhere / path.name, "--to", "html", "--history", tmp_path)
+    assert dumps_of(done.stdout) == wanted, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_a_log_of_somebody_else_does_not_keep_the_page_from_being_made(snapshot):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for path in (snapshots.COMMAND, snapshot()):
+            shutil.copy(path, folder)
+        snapshots.write_lines(Path(folder, "mine.jsonl"), snapshots.lines_of([{"leak": 1}], began=1795251000.0))
+        Path(folder, "other.jsonl").touch(mode=0o600)
+        os.chown(os.path.join(folder, "mine.jsonl"), 54324, -1)
+        done = subprocess.run(["setpriv", "--reuid=54324", "--clear-groups", "./" + snapshots.COMMAND.name, "export", "snapshot-4711.json", "--to", "html"],
+                              capture_output=True, text=True, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "") and dumps_of(done.stdout)[1][3] == {"leak": 1}
+
+
+def test_of_a_fleet_the_page_holds_the_dumps_of_the_worst_process(command, snapshot, tmp_path):
+    for pid in (1, 2):
+        document = snapshots.sample()
+        document["process"].update(pid=pid)
+        document["functions"][0]["verdict"]["word"] = "leaking" if pid == 2 else "plateau"
+        snapshot(document, "snapshot-%d.json" % pid)
+    snapshots.write_lines(tmp_path / "app.jsonl", *(snapshots.lines_of([{"leak": pid}], pid=pid, began=1795251000.0) for pid in (1, 2)))
+    page = export(command, tmp_path, "html").decode()
+    assert data_of(page)["processes"] == 2 and data_of(page)["history"]["pid"] == 2
+    assert dumps_of(page)[1][3] == {"leak": 2}
+
+
+def test_a_long_history_is_thinned_out_evenly_and_keeps_its_ends_and_peaks(command, snapshot, tmp_path):
+    document, count = snapshots.sample(), 700
+    document["process"]["start"] = 1795251000.123
+    names = ["%s function number %d" % ("long " * 20, i) for i in range(120)]
+    dumps = [{name: 1000 * (1 + i) + (10 ** 6 if number == 333 else 0) for i, name in enumerate(names)} for number in range(1, count + 1)]
+    snapshots.write_lines(tmp_path / "profiler.jsonl",
+                          snapshots.lines_of(dumps, rss=lambda number: (90 if number == 77 else 50) << 20))
+    page = export(command, snapshot(document), "html").decode()
+    found, numbers = dumps_of(page), sorted(dumps_of(page))
+
+    assert data_of(page)["history"]["kept"] == count and 198 <= len(numbers) <= 200
+    assert {1, 77, 333, count} <= set(numbers)
+    assert max(after - before for before, after in zip(numbers, numbers[1:])) <= 4
+    assert found[77][1] == 90 << 20 and found[333][2] == max(dump[2] for dump in found.values())
+    for _, _, live, rows in found.values():
+        assert sorted(rows) == sorted(names[20:]), "the 100 that held most"
+        assert live - sum(rows.values()) == 1000 * sum(range(1, 21)) + (20 * 10 ** 6 if live > 10 ** 8 else 0)
+    assert len(page) < 2 << 20
+
+
+def test_a_history_that_cannot_be_gets_one_line(refused, snapshot, tmp_path):
+    path, lines = snapshot(), tmp_path / "lines" / "other.jsonl"
+    lines.parent.mkdir()
+    snapshots.write_lines(lines, snapshots.lines_of([{"leak": 1}], pid=99))
+    assert "no whole dump of process 4711" in refused("export", path, "--to", "html", "--history", lines)
+    assert "No such file" in refused("export", path, "--to", "html", "--history", tmp_path / "none")
+    assert "--history goes with --to html" in refused("export", path, "--to", "csv", "--history", lines)
 
 
 def test_html_is_one_page_that_a_name_cannot_break(command, snapshot):

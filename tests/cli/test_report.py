@@ -121,32 +121,15 @@ DUMPS = [{"leak": 1 << 20, "cache": 1 << 20, "gone": 400000}, {"leak": 3 << 20, 
          {"leak": 4 << 20, "cache": (1 << 20) + 500, "late": 300000}]
 
 
-def lines_of(dumps, first=1, pid=4711, began=1795251000.123, whole=True):
-    """profiler.jsonl of a process, a dump each minute."""
-    for number, functions in enumerate(dumps, first):
-        at = {"process.pid": pid, "process.start": snapshots.iso(began), "dump": number, "hostname": "box",
-              "@timestamp": snapshots.iso(began + 60 * number)}
-        for name, live in functions.items():
-            yield {**at, "kind": "function", "function": name, "file": "/srv/%s.py" % name, "line": 7, "live_bytes": live,
-                   "live_bytes_se": 1000, "live_count": live / 1000, "live_count_se": 1, "types": [{"type": "dict", "bytes": live}]}
-        yield {**at, "kind": "context", "function": "leak", "file": "/srv/leak.py", "line": 7, "live_bytes": 1}
-        yield {**at, "kind": "process", "functions": len(functions) + (not whole), "live_bytes": sum(functions.values()),
-               "live_bytes_se": 1500, "live_count": 10, "live_count_se": 1, "rss_bytes": 50 << 20}
-
-
-def write_lines(path, *lines):
-    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for some in lines for line in some))
-
-
 @pytest.fixture
 def history(snapshot, tmp_path):
     """A folder with a snapshot and the lines of its process, rotated in the middle, and of others of the same pid."""
     document = snapshots.sample()
     document["process"]["start"] = 1795251000.123
     snapshot(document)
-    former, mine, lame = DUMPS[:1], list(lines_of(DUMPS)), lines_of(DUMPS[:1], first=4, whole=False)
-    write_lines(tmp_path / "profiler.jsonl.1", lines_of(former, began=1795240000.0), mine[:6])
-    write_lines(tmp_path / "profiler.jsonl", mine[6:], lines_of(DUMPS[:2], pid=99), lame)
+    former, mine, lame = DUMPS[:1], list(snapshots.lines_of(DUMPS)), snapshots.lines_of(DUMPS[:1], first=4, whole=False)
+    snapshots.write_lines(tmp_path / "profiler.jsonl.1", snapshots.lines_of(former, began=1795240000.0), mine[:6])
+    snapshots.write_lines(tmp_path / "profiler.jsonl", mine[6:], snapshots.lines_of(DUMPS[:2], pid=99), lame)
     with open(tmp_path / "profiler.jsonl", "a") as file:
         file.write('\n{"kind":"function","process.pid":4711,"process.st')
     return tmp_path
@@ -171,7 +154,7 @@ def test_diff_against_a_dump_of_a_fleet_is_of_all_its_processes(command, snapsho
         document = snapshots.sample()
         document["process"].update(pid=pid)
         snapshot(document, "snapshot-%d.json" % pid)
-    write_lines(tmp_path / "app.jsonl", *(lines_of(DUMPS[:1] if pid == 4 else DUMPS, pid=pid, began=document["process"]["start"])
+    snapshots.write_lines(tmp_path / "app.jsonl", *(snapshots.lines_of(DUMPS[:1] if pid == 4 else DUMPS, pid=pid, began=document["process"]["start"])
                                           for pid in (1, 2, 3, 4)))
     done = command("diff", "--against", "previous", tmp_path, "--json")
     rows = {row["name"]: row["difference_bytes"] for row in json.loads(done.stdout)["rows"]}
@@ -182,15 +165,15 @@ def test_diff_against_a_dump_of_a_fleet_is_of_all_its_processes(command, snapsho
 
 def test_diff_in_a_file_of_lines_is_of_who_dumped_last_and_says_which_dump_is_first(command, history, tmp_path):
     alone = tmp_path / "kept.jsonl"
-    write_lines(alone, lines_of(DUMPS, pid=99), lines_of(DUMPS, first=5))
+    snapshots.write_lines(alone, snapshots.lines_of(DUMPS, pid=99), snapshots.lines_of(DUMPS, first=5))
     text = command("diff", "--against", "start", alone).stdout
     assert text.startswith("from dump 5, the first that is kept: pid 4711, ") and "\nto   dump 7: pid 4711, " in text
 
 
 def test_diff_after_an_exec_is_of_the_new_program(command, history, tmp_path):
     alone = tmp_path / "kept.jsonl"
-    again = [{**line, "@timestamp": line["@timestamp"].replace("2026-11-21", "2026-11-22")} for line in lines_of(DUMPS[1:])]
-    write_lines(alone, lines_of(DUMPS), again)
+    again = [{**line, "@timestamp": line["@timestamp"].replace("2026-11-21", "2026-11-22")} for line in snapshots.lines_of(DUMPS[1:])]
+    snapshots.write_lines(alone, snapshots.lines_of(DUMPS), again)
     assert "from dump 1: pid 4711, 2026-11-22 " in command("diff", "--against", "start", alone).stdout
 
 
@@ -221,7 +204,7 @@ def test_diff_against_a_baseline_is_of_what_came_since(command, refused, snapsho
 ])
 def test_what_cannot_be_compared_gets_one_line(refused, snapshot, tmp_path, words, says):
     (tmp_path / "empty.jsonl").write_text('{"kind":"function"}\nx\n')
-    write_lines(tmp_path / "broken.jsonl", lines_of(DUMPS))
+    snapshots.write_lines(tmp_path / "broken.jsonl", snapshots.lines_of(DUMPS))
     text = (tmp_path / "broken.jsonl").read_text()
     (tmp_path / "broken.jsonl").write_text(text.replace('"file":"/srv/late.py"', '"file":oops'))
     (tmp_path / "alone").mkdir()
@@ -279,6 +262,24 @@ def test_what_comes_from_free_lists_is_shown(command, snapshot):
     (pool,) = json.loads(command("report", path, "--json").stdout)["uncertain"]
     assert pool == {"type": "tuple", "bytes": 3 << 20, "count": 4000, "sentence": "+5.0 MB/h (4.0 to 6.0)", "verdict": "growing"}
     assert "free lists" not in command("report", snapshot(name="other.json")).stdout
+
+
+def test_bytes_whose_maker_is_unknown_rank_below_certain_ones(command, snapshot):
+    document = snapshots.sample()
+    document["functions"][0]["uncertain_bytes"] = 5.5 * (1 << 20)  # of 6 MiB; Cache.get has 1 MiB of its own
+
+    certain, path = snapshot(), snapshot(document, "uncertain.json")
+
+    def first(path, *words):
+        row = json.loads(command("report", path, "--json", *words).stdout)["rows"][0]
+        return row["name"] or row["file"]
+
+    assert (first(certain), first(path)) == ("leak", "Cache.get")
+    assert (first(certain, "--by", "file"), first(path, "--by", "file")) == ("/srv/app/leaks.py", document["functions"][1]["file"])
+    assert first(path, "--sort", "count") == "leak"
+    text = command("report", path).stdout
+    assert "    5.50 MiB of it from CPython's free lists, maker unknown\n" in text and "6.00 MiB" in text
+    assert "maker unknown" not in command("report", certain).stdout
 
 
 def cpu_seconds(work):

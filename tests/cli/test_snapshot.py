@@ -154,6 +154,31 @@ def test_a_process_that_is_not_profiled_or_gone_gets_one_line(refused, running, 
     assert "no process %d" % process.pid in refused("snapshot", process.pid, env={"XDG_RUNTIME_DIR": str(tmp_path / "run")})
 
 
+ASKING = [["report"], ["watch"], ["export", "--to", "csv"], ["snapshot"], ["control"], ["diff"]]
+
+
+def asking(verb, pid):
+    """The words that ask this process; `top` asks in a terminal (test_top.py)."""
+    return [*verb, str(pid), *{"control": ["status"], "diff": [str(pid)]}.get(verb[0], [])]
+
+
+@pytest.mark.parametrize("verb", ASKING, ids=lambda verb: verb[0])
+def test_who_cannot_be_asked_gets_one_line_by_each_verb(refused, running, tmp_path, verb):
+    process = running()
+    process.kill()
+    process.wait()
+    environment = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    sockets = tmp_path / "run" / "trackleak"
+    assert (sockets / ("%d.sock" % process.pid)).exists()
+    assert "no process %d" % process.pid in refused(*asking(verb, process.pid), env=environment)
+    assert "no process 999999999" in refused(*asking(verb, 999999999), env=environment)
+    # A socket that nobody listens on, of a process that lives.
+    stale = socket.socket(socket.AF_UNIX)
+    stale.bind(str(sockets / ("%d.sock" % os.getpid())))
+    stale.close()
+    assert "process %d has no control socket" % os.getpid() in refused(*asking(verb, os.getpid()), env=environment)
+
+
 def test_what_cannot_be_written_gets_one_line(refused, running, tmp_path):
     process = running()
     assert "No such file" in refused("snapshot", process.pid, "-o", "/nowhere/x.json")
@@ -208,8 +233,10 @@ def test_another_users_process_gets_one_line(running, tmp_path):
     os.mkdir(folder, 0o755)
     try:
         shutil.copy(ROOT / "trackleak", folder)
-        done = subprocess.run(["setpriv", "--reuid=54324", "--clear-groups", folder + "/trackleak", "snapshot", str(process.pid)],
-                              capture_output=True, text=True, cwd="/")
-        assert (done.returncode, done.stderr) == (2, "trackleak: process %d belongs to another user\n" % process.pid)
+        for verb in ASKING:
+            done = subprocess.run(["setpriv", "--reuid=54324", "--clear-groups", folder + "/trackleak", *asking(verb, process.pid)],
+                                  capture_output=True, text=True, cwd="/")
+            assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, (verb, done)
+            assert done.stderr.startswith("trackleak: process %d belongs to another user" % process.pid)
     finally:
         shutil.rmtree(folder)

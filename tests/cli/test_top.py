@@ -378,7 +378,8 @@ def test_keys_ask_the_process_itself_and_what_they_get_is_of_now(top, command, t
     library = os.environ.get("TRACKLEAK_LIBRARY", str(ROOT / "trackleak.so"))
     process = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, env={
         **os.environ, "LD_PRELOAD": library, "XDG_RUNTIME_DIR": str(tmp_path), "TRACKLEAK_LOG_DIR": str(tmp_path / "logs"),
-        "TRACKLEAK_QUIET": "1", "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "0", "TRACKLEAK_SAMPLE_RATE": "1"})
+        "TRACKLEAK_QUIET": "1", "TRACKLEAK_STARTUP_DELAY": "0", "TRACKLEAK_DUMP_INTERVAL": "0", "TRACKLEAK_SAMPLE_RATE": "1",
+        "TRACKLEAK_MAX_OVERHEAD": "0"})
     try:
         while not ((tmp_path / "trackleak" / ("%d.sock" % process.pid)).exists() and (tmp_path / "ready").exists()):
             time.sleep(0.01)

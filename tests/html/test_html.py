@@ -42,10 +42,11 @@ def browser():
 def page(browser, tmp_path):
     """page(document) opens it, from a file."""
 
-    def show(document, colours="light", session=True):
+    def show(document, colours="light", session=True, lines=()):
         (tmp_path / "snapshot-4711.json").write_text(json.dumps(document))
         if session:
             (tmp_path / "session.json").write_text(json.dumps(SESSION))
+        snapshots.write_lines(tmp_path / "profiler.jsonl", lines)
         path = tmp_path / "page.html"
         subprocess.run([str(snapshots.COMMAND), "export", tmp_path, "--to", "html", "-o", path], check=True)
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia",
@@ -93,6 +94,13 @@ def test_it_stands_alone_and_says_what_the_report_says(page):
     assert len(rows) == 5 and "leaking" in rows[0].text and "leak" in rows[0].text
     assert "RSS over 300 s" in browser.find_element(By.ID, "timeline").text
     assert "alert(" not in browser.page_source.split("<script id")[0] and snapshots.HOSTILE.split("\n")[0] in browser.page_source
+
+
+def test_what_others_may_have_made_moves_no_row_up(page):
+    document = snapshots.sample()
+    document["functions"][0]["uncertain_bytes"] = 5.5 * (1 << 20)
+    table = rows(page(document))
+    assert list(table)[:2] == ["Cache.get", "leak"] and "5.50 MiB of it from CPython's free lists, maker unknown" in table["leak"]
 
 
 def test_a_click_zooms_in_and_the_button_out(page):
@@ -164,6 +172,72 @@ def test_light_and_dark_follow_the_reader(page, colours, dark):
     assert (back < text) == dark and abs(back - text) > 500
 
 
+def dumped(count=40):
+    """The sample as the last of so many dumps, of which `leak` grows and a cache fills."""
+    document = snapshots.sample()
+    start = document["process"]["start"]
+    document["dump"].update(number=count, time=start + 60 * count)
+    dumps = [{"leak": (6 << 20) * i // count, "Cache.get": min(1 << 20, i * 100000), snapshots.HOSTILE: 65536,
+              **{"f%d" % i: 30000 * (i + 1) for i in range(8)}} for i in range(1, count + 1)]
+    return document, list(snapshots.lines_of(dumps, began=start, rss=lambda number: (30 << 20) + number * 500000))
+
+
+def rows(browser):
+    return {row.find_element(By.CSS_SELECTOR, "td:last-child").text.splitlines()[0]: row.text
+            for row in browser.find_elements(By.CSS_SELECTOR, "#rows tr")}
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_dumps_are_scrubbed_by_keyboard_and_the_table_follows(page, colours):
+    document, lines = dumped()
+    browser = page(document, colours, session=False, lines=lines)
+    scrub, which = browser.find_element(By.ID, "scrub"), browser.find_element(By.ID, "which")
+    assert "live bytes of the process at 40 moments" in browser.find_element(By.ID, "span").text
+    assert which.text.startswith("The table shows the snapshot, 2026-11-21 09:30:00") and "6.00 MiB" in rows(browser)["leak"]
+    boxes = drawn(browser)
+
+    scrub.send_keys(Keys.ARROW_LEFT * 20)
+    assert which.text.startswith("The table shows dump 20 of process 4711, 2026-11-21 09:10:00 UTC: RSS 39.54 MiB, live 5.09 MiB")
+    assert "flame graph stays that of the snapshot" in which.text and drawn(browser) == boxes
+    assert rows(browser)["leak"].startswith("3.00 MiB")
+    assert scrub.get_attribute("aria-valuetext").startswith("2026-11-21 09:10:00")
+    assert "leak 3.00 MiB" in browser.find_element(By.ID, "legend").text
+    keep(browser, "scrubbed-" + colours)
+    browser.find_element(By.ID, "search").send_keys("f7")
+    assert list(rows(browser)) == ["f7"]
+    browser.find_element(By.ID, "search").send_keys(Keys.BACKSPACE * 2)
+    scrub.send_keys(Keys.HOME)
+    assert rows(browser)["leak"].startswith("153.6 KiB") and which.text.startswith("The table shows dump 1 ")
+    scrub.send_keys(Keys.END)
+    assert which.text.startswith("The table shows the snapshot") and "9.00 MiB" in rows(browser)["leak"], "its peak"
+
+
+def test_a_click_into_the_chart_shows_the_dump_of_that_time(page):
+    document, lines = dumped()
+    browser = page(document, lines=lines)
+    chart = browser.find_element(By.ID, "chart")
+    ActionChains(browser).move_to_element(chart).click_and_hold().move_by_offset(2, 0).release().perform()
+    time = browser.execute_script("return shown.time")
+    assert abs(time - (document["process"]["start"] + 60 * 20.5)) < 90
+    # Parts add up: what stands on each other is what is alive.
+    assert browser.execute_script("return Math.max(...bands().reduce((sums, band) => sums.map((s, i) => s + band.values[i]), "
+                                  "dumps.map(() => 0)).map((sum, i) => Math.abs(sum - dumps[i].live)))") < 1
+
+
+def test_of_a_fleet_the_dumps_are_one_process_and_the_last_moment_is_the_sum(page, tmp_path):
+    document, lines = dumped()
+    other = json.loads(json.dumps(document))
+    other["process"].update(pid=12)
+    other["functions"][0]["verdict"]["word"] = "plateau"
+    (tmp_path / "snapshot-12.json").write_text(json.dumps(other))
+    browser = page(document, session=False, lines=lines)
+    scrub, which = browser.find_element(By.ID, "scrub"), browser.find_element(By.ID, "which")
+    assert "process 4711, the worst of 2," in browser.find_element(By.ID, "span").text
+    assert "live 14.38 MiB" in which.text and rows(browser)["leak"].startswith("12.00 MiB")
+    scrub.send_keys(Keys.ARROW_LEFT)
+    assert "dump 40 of process 4711" in which.text and rows(browser)["leak"].startswith("6.00 MiB")
+
+
 def large():
     chance = random.Random(3)
     functions = [snapshots.function("f%d" % i, "/srv/m%d.py" % (i % 37), 1, {10: snapshots.figures(0, 0, 1e6, 1000, 0.5)})
@@ -189,3 +263,14 @@ def test_50000_stacks_stay_smooth(page):
     print("first paint %.0f ms, then %s" % (paint, {name: round(ms, 1) for name, ms in took.items()}))
     assert paint < 5000
     assert max(took["zoom"], took["out"], took["hover"]) < 200 and max(took.values()) < 2000, took
+
+
+def test_hostile_figures_and_times_leave_the_page_at_work(page):
+    document, lines = dumped(4)
+    for line in lines[:13]:
+        line.update({"@timestamp": "999999-01-01T00:00:00.000Z", "live_bytes": 1e300, "dump": 9})
+        line["rss_bytes"] = 1e308 if line["kind"] == "process" else 0
+    document["dump"]["time"] = 1e200
+    browser = page(document, lines=lines)
+    assert "?" in browser.find_element(By.ID, "about").text and "all 7.19 MiB" in status(browser)
+    assert len(rows(browser)) == 5

@@ -83,5 +83,9 @@ def test_help_names_every_target_of_the_makefile():
 def test_install_and_uninstall_leave_nothing(tmp_path):
     assert make("install", "DESTDIR=%s" % tmp_path, "PREFIX=/usr/local").returncode == 0
     assert (tmp_path / "usr/local/lib/trackleak.so").exists() and (tmp_path / "usr/local/include/trackleak.h").exists()
+    if (ROOT / "trackleak").exists():
+        for name in ("bin/trackleak", "share/man/man1/trackleak.1", "share/bash-completion/completions/trackleak",
+                     "share/zsh/site-functions/_trackleak", "share/fish/vendor_completions.d/trackleak.fish"):
+            assert (tmp_path / "usr/local" / name).exists(), name
     assert make("uninstall", "DESTDIR=%s" % tmp_path, "PREFIX=/usr/local").returncode == 0
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
