@@ -24,7 +24,7 @@ LAYERS = [
 # The command, cli/. Of the agent it knows what needs nothing else.
 COMMAND_LAYERS = [
     {"base": "fail keep region show lookup process terminal upload"},
-    {"profile": "profile reader profile_read profile_merge control_client profile_find history service session source rows tree"},
+    {"profile": "profile symbols reader profile_read profile_merge control_client profile_find history service session source rows tree"},
     {"view": "report_head report_session report_table report_tree report_json report_diff screen top_view export export_stacks "
              "export_pprof export_html"},
     {"verbs": "verb launch run_settings verb_run verb_ps verb_top verb_report verb_diff verb_snapshot verb_watch verb_control verb_export verb_ship"},
