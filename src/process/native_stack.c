@@ -27,7 +27,8 @@
 struct native_place {
 	struct eh_rule rule;
 	uint16_t module;
-	uint16_t unused;
+	uint8_t moved; /* a bit for each register that is not as in the callee */
+	uint8_t unused;
 };
 
 struct native_entry {
@@ -150,40 +151,50 @@ static bool native_stack_find_place(uintptr_t pc, uint16_t near, struct native_p
 		return true;
 	*place = (struct native_place){.rule = eh_frame_rule(&native_modules_at(module)->range, pc),
 				       .module = module};
+	for (unsigned i = 0; i < EH_SAVED; i++)
+		place->moved |= (uint8_t)((place->rule.saved[i] != EH_KEPT ? 1u : 0u) << i);
 	native_stack_remember(pc, place);
 	return true;
 }
 
 /* ---- The walk ---- */
 
-/* The registers of the caller; false: the walk ends. The stack pointer rises with each step. */
-static bool native_stack_step(struct native_registers *registers, const struct eh_rule *rule,
-			      uintptr_t low, uintptr_t high)
+static bool native_stack_is_in(uintptr_t address, const struct native_range *range)
 {
-	const struct native_registers callee = *registers;
-	uintptr_t address = callee.sp, rbp = callee.values[EH_RBP];
+	return address % 8 == 0 && address >= range->low && address <= range->high - 8;
+}
 
-	if (!rule->is_known || (rule->base != EH_RSP && (callee.lost >> rule->base & 1) != 0))
+/* The registers of the caller; false: the walk ends. The stack pointer rises with each step. */
+static bool native_stack_step(struct native_registers *registers, const struct native_place *place,
+			      const struct native_range *range)
+{
+	const struct eh_rule *rule = &place->rule;
+	uintptr_t rbp = registers->values[EH_RBP], address = registers->sp;
+	unsigned lost = registers->lost;
+
+	if (!rule->is_known)
 		return false;
-	if (rule->base != EH_RSP)
-		address = callee.values[rule->base];
+	if (rule->base != EH_RSP) {
+		if ((lost >> rule->base & 1) != 0)
+			return false;
+		address = registers->values[rule->base];
+	}
 	address += (uintptr_t)(intptr_t)rule->offset;
 	if (rule->is_stored) {
-		if (address % 8 != 0 || address < low || address > high - 8)
+		if (!native_stack_is_in(address, range))
 			return false;
 		address = native_stack_word(address);
 	}
-	if (address % 8 != 0 || address <= callee.sp || address > high)
+	if (address <= registers->sp || !native_stack_is_in(address - 8, range))
 		return false;
-	for (unsigned i = 0; i < EH_SAVED; i++) {
+	registers->lost |= place->moved;
+	for (unsigned left = place->moved; left != 0; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left);
 		bool by_rbp = (rule->by_rbp >> i & 1) != 0;
 		uintptr_t at = (by_rbp ? rbp : address) + (uintptr_t)(8 * (intptr_t)rule->saved[i]);
 
-		if (rule->saved[i] == EH_KEPT)
-			continue;
-		registers->lost |= 1u << i;
-		if (rule->saved[i] == EH_LOST || (by_rbp && (callee.lost >> EH_RBP & 1) != 0) ||
-		    at % 8 != 0 || at < low || at > high - 8)
+		if (rule->saved[i] == EH_LOST || (by_rbp && (lost >> EH_RBP & 1) != 0) ||
+		    !native_stack_is_in(at, range))
 			continue;
 		registers->values[i] = native_stack_word(at);
 		registers->lost &= ~(1u << i);
@@ -198,10 +209,18 @@ TL_INTERNAL uint16_t native_stack_own_module(void)
 	return native_stack.own_module;
 }
 
-TL_INTERNAL size_t native_stack_walk(struct thread *thread, struct native_frame *frames,
-				     size_t limit, uintptr_t *low, uintptr_t *high)
+TL_INTERNAL bool native_stack_range(struct thread *thread, struct native_range *range)
+{
+	range->low = (uintptr_t)__builtin_frame_address(0);
+	range->high = native_stack_base(thread, range->low);
+	return range->high != 0;
+}
+
+TL_INTERNAL size_t native_stack_walk(const struct native_range *range, uintptr_t until,
+				     struct native_frame *frames, size_t limit)
 {
 	struct native_registers registers = {0};
+	struct native_range here = *range;
 	uint16_t module = native_stack.own_module;
 	size_t depth = 0;
 	bool goes_on = true;
@@ -218,18 +237,15 @@ TL_INTERNAL size_t native_stack_walk(struct thread *thread, struct native_frame 
 			 :
 			 : "r"(&registers)
 			 : "rax", "memory");
-	*low = registers.sp;
-	*high = native_stack_base(thread, registers.sp);
-	if (*high == 0)
-		return 0;
-	while (goes_on && depth < limit) {
+	here.low = registers.sp; /* this function's own part of the stack is there too */
+	while (goes_on && depth < limit && registers.sp <= until) {
 		uintptr_t pc = registers.pc, sp = registers.sp;
 		struct native_place place;
 
 		if (pc == 0 || !native_stack_find_place(pc, module, &place))
 			break;
 		module = place.module;
-		goes_on = native_stack_step(&registers, &place.rule, *low, *high);
+		goes_on = native_stack_step(&registers, &place, &here);
 		frames[depth++] = (struct native_frame){
 			.pc = pc,
 			.end = goes_on ? registers.sp : sp,

@@ -29,9 +29,17 @@ TL_INTERNAL bool native_stack_start(void);
 /* The module that the agent itself is. */
 TL_INTERNAL uint16_t native_stack_own_module(void);
 
-/* The frames that led here, innermost first; returns how many. *low, *high: the part of the stack
- * that was found readable. */
-TL_INTERNAL size_t native_stack_walk(struct thread *thread, struct native_frame *frames,
-				     size_t limit, uintptr_t *low, uintptr_t *high);
+/* The part of the thread's stack that is in use, and can be read. */
+struct native_range {
+	uintptr_t low, high;
+};
+
+/* False: the thread runs on a stack that we do not know. */
+TL_INTERNAL bool native_stack_range(struct thread *thread, struct native_range *range);
+
+/* The frames that led here, innermost first, up to the one whose part of the stack holds `until`;
+ * returns how many. The caller has asked for the range itself. */
+TL_INTERNAL size_t native_stack_walk(const struct native_range *range, uintptr_t until,
+				     struct native_frame *frames, size_t limit);
 
 #endif

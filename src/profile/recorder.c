@@ -263,11 +263,9 @@ static TL_COLD uint32_t recorder_push_mixed(const void *state, const struct py_f
 {
 	struct native_frame natives[NATIVE_STACK_DEEPEST];
 	struct mixed_frame mixed[NATIVE_STACK_DEEPEST + RECORDER_DEEPEST];
-	uintptr_t loops[RECORDER_DEEPEST], low, high;
+	uintptr_t loops[RECORDER_DEEPEST], until = UINTPTR_MAX;
 	struct mixed_parts parts = {
 		.natives = natives,
-		.native_count =
-			native_stack_walk(&thread_self, natives, TL_COUNT_OF(natives), &low, &high),
 		.loops = loops,
 		.depth = depth,
 		.loop_start = py_layout.loop_start,
@@ -275,10 +273,18 @@ static TL_COLD uint32_t recorder_push_mixed(const void *state, const struct py_f
 		.has_loop_each = py_layout.line_table == PY_LINES_LNOTAB,
 		.own_module = native_stack_own_module(),
 	};
+	struct native_range range = {0};
 	uint32_t stack = STACKS_ROOT;
 	size_t count;
 
-	py_frame_find_loops(state, low, high, loops, depth);
+	bool is_known = native_stack_range(&thread_self, &range);
+
+	py_frame_find_loops(state, range.low, range.high, loops, depth);
+	if (depth > 0 && loops[depth - 1] != 0)
+		until = loops[depth - 1];
+	if (is_known)
+		parts.native_count =
+			native_stack_walk(&range, until, natives, TL_COUNT_OF(natives));
 	count = mixed_stack_merge(&parts, mixed);
 	while (count-- > 0) {
 		const struct native_frame *native = &natives[mixed[count].index];

@@ -17,13 +17,16 @@ static struct native_frame walked[NATIVE_STACK_DEEPEST];
 static size_t walked_depth;
 static void *expected[NATIVE_STACK_DEEPEST];
 static int expected_depth;
-static uintptr_t low, high;
+static struct native_range range;
+static uintptr_t until = UINTPTR_MAX;
 
 #define APART __attribute__((noinline, noclone))
 
 static APART void look(void)
 {
-	walked_depth = native_stack_walk(&thread_self, walked, NATIVE_STACK_DEEPEST, &low, &high);
+	walked_depth = 0;
+	if (native_stack_range(&thread_self, &range))
+		walked_depth = native_stack_walk(&range, until, walked, NATIVE_STACK_DEEPEST);
 	expected_depth = backtrace(expected, NATIVE_STACK_DEEPEST);
 }
 
@@ -141,7 +144,22 @@ static void each_frame_has_its_part_of_the_stack(void **state)
 		assert_true(walked[i].end > walked[i - 1].end);
 	assert_true(walked[4].end - walked[3].end >= 256);    /* aligned */
 	assert_true(walked[6].end - walked[5].end >= 100000); /* large */
-	assert_true(walked[walked_depth - 1].end <= high && walked[0].end > low);
+	assert_true(walked[walked_depth - 1].end <= range.high);
+}
+
+static void a_walk_ends_where_it_is_told_to(void **state)
+{
+	size_t whole;
+
+	(void)state;
+	large(1);
+	whole = walked_depth;
+	until = walked[4].end - 8; /* inside of the fifth */
+	large(1);
+	until = UINTPTR_MAX;
+
+	assert_true(whole > 7);
+	assert_int_equal(walked_depth, 5);
 }
 
 static void *walk_in_thread(void *unused)
@@ -215,6 +233,7 @@ int main(void)
 		cmocka_unit_test(a_second_walk_finds_what_it_remembers),
 		cmocka_unit_test(a_deep_stack_is_cut_at_the_limit),
 		cmocka_unit_test(each_frame_has_its_part_of_the_stack),
+		cmocka_unit_test(a_walk_ends_where_it_is_told_to),
 		cmocka_unit_test(a_thread_is_walked_to_its_start),
 		cmocka_unit_test(places_are_told_by_file),
 		cmocka_unit_test(another_stack_is_left_alone),

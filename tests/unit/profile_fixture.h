@@ -148,11 +148,18 @@ static inline void fake_push_native(uint16_t module, uint32_t offset)
 	fake_native_count++;
 }
 
-TL_INTERNAL size_t native_stack_walk(struct thread *thread, struct native_frame *frames,
-				     size_t limit, uintptr_t *low, uintptr_t *high)
+TL_INTERNAL bool native_stack_range(struct thread *thread, struct native_range *range)
 {
 	(void)thread;
-	*low = *high = 0;
+	(void)range;
+	return true;
+}
+
+TL_INTERNAL size_t native_stack_walk(const struct native_range *range, uintptr_t until,
+				     struct native_frame *frames, size_t limit)
+{
+	(void)range;
+	(void)until;
 	for (size_t i = 0; i < fake_native_count && i < limit; i++)
 		frames[i] = fake_natives[i];
 	return fake_native_count;
