@@ -333,7 +333,7 @@ static void eh_set_saved(struct eh_row *row, uint64_t column, int64_t bytes, boo
 {
 	bool is_told = bytes % 8 == 0 && bytes / 8 > EH_LOST && bytes / 8 <= INT16_MAX;
 
-	eh_set_register(row, column, is_told ? (int16_t)(bytes / 8) : EH_LOST, by_rbp);
+	eh_set_register(row, column, (int16_t)(is_told ? bytes / 8 : EH_LOST), by_rbp);
 }
 
 /* As the CIE has it. */

@@ -269,7 +269,8 @@ static void py_frame_find_listed_loops(const void *thread_state, uintptr_t low, 
 }
 
 /* 3.12 and later: the loop's own record stands behind the frames that it runs. */
-static void py_frame_find_entry_loops(const void *thread_state, uintptr_t *loops, size_t depth)
+static void py_frame_find_entry_loops(const void *thread_state, uintptr_t low, uintptr_t high,
+				      uintptr_t *loops, size_t depth)
 {
 	/* Of a function that calls itself without end, the loop is not looked for. */
 	size_t steps_left = 4 * depth + 512;
@@ -278,15 +279,17 @@ static void py_frame_find_entry_loops(const void *thread_state, uintptr_t *loops
 	for (const char *frame = py_frame_first(thread_state);
 	     frame != NULL && named < depth && steps_left-- > 0;
 	     frame = py_frame_pointer_at(frame, py_layout.frame_previous)) {
+		uintptr_t at = (uintptr_t)frame;
 		struct py_frame read;
 		enum py_frame_record kind = py_frame_read_record(frame, &read);
 
 		if (kind == PY_FRAME_BROKEN)
 			break;
 		found += kind == PY_FRAME_COMPLETE && found < depth;
-		if ((uint8_t)frame[py_layout.frame_owner] >= PY_FRAME_OWNER_NOT_PYTHON)
-			while (named < found)
-				loops[named++] = (uintptr_t)frame;
+		if ((uint8_t)frame[py_layout.frame_owner] < PY_FRAME_OWNER_NOT_PYTHON)
+			continue;
+		for (; named < found; named++)
+			loops[named] = at >= low && at < high ? at : 0;
 	}
 }
 
@@ -299,7 +302,7 @@ TL_INTERNAL void py_frame_find_loops(const void *thread_state, uintptr_t low, ui
 	if (py_layout.thread_loop >= 0)
 		py_frame_find_listed_loops(thread_state, low, high, loops, depth);
 	else if (py_layout.line_table == PY_LINES_LOCATIONS)
-		py_frame_find_entry_loops(thread_state, loops, depth);
+		py_frame_find_entry_loops(thread_state, low, high, loops, depth);
 }
 
 TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *leaf)
