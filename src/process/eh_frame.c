@@ -270,7 +270,7 @@ static uintptr_t eh_enter(struct eh_reader *reader, const struct eh_module *modu
 static bool eh_read_common(struct eh_reader *reader, const struct eh_module *module, uintptr_t at,
 			   struct eh_entry *entry)
 {
-	char augmentation[8];
+	char augmentation[8] = "";
 	size_t length = 0;
 	uint8_t version;
 	uint64_t data;
@@ -278,10 +278,10 @@ static bool eh_read_common(struct eh_reader *reader, const struct eh_module *mod
 	if (eh_enter(reader, module, at) == 0 || eh_word(reader, 4) != 0)
 		return false;
 	version = eh_byte(reader);
-	do {
-		augmentation[length] = (char)eh_byte(reader);
-	} while (augmentation[length] != 0 && ++length < sizeof(augmentation));
-	if ((version != 1 && version != 3) || length == sizeof(augmentation) || reader->is_bad)
+	while (length < sizeof(augmentation) - 1 &&
+	       (augmentation[length] = (char)eh_byte(reader)) != 0)
+		length++;
+	if ((version != 1 && version != 3) || augmentation[length] != 0 || reader->is_bad)
 		return false;
 	entry->code_factor = (int64_t)eh_uleb(reader);
 	entry->data_factor = eh_sleb(reader);

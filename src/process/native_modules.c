@@ -75,7 +75,7 @@ static void native_modules_find_id_in(struct native_module *module, uintptr_t at
 		struct {
 			Elf64_Nhdr head;
 			char name[4];
-		} note;
+		} note = {0};
 
 		if (!safe_read((const void *)at, &note, sizeof(note)))
 			return;

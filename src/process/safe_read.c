@@ -23,7 +23,7 @@ TL_INTERNAL bool safe_read_is_there(uintptr_t from, uintptr_t to)
 {
 	enum { PAGES = 64 };
 	struct iovec there[PAGES];
-	char bytes[PAGES];
+	char bytes[PAGES] = {0};
 
 	from &= ~(uintptr_t)(SAFE_READ_PAGE - 1);
 	while (from < to) {

@@ -5,6 +5,8 @@
  */
 #include "mixed_stack.h"
 
+#include "../process/py_frame.h"
+
 static bool mixed_stack_is_loop_code(const struct mixed_parts *parts, size_t native)
 {
 	return parts->natives[native].pc > parts->loop_start &&
@@ -62,4 +64,29 @@ TL_INTERNAL size_t mixed_stack_merge(const struct mixed_parts *parts, struct mix
 	while (next < parts->depth)
 		mixed[count++] = (struct mixed_frame){false, (uint16_t)next++};
 	return count;
+}
+
+TL_INTERNAL size_t mixed_stack_read(struct thread *thread, const void *thread_state, size_t depth,
+				    struct native_frame *natives, struct mixed_frame *mixed)
+{
+	uintptr_t loops[MIXED_STACK_PYTHON], until = UINTPTR_MAX;
+	struct native_range range = {0};
+	bool is_known = native_stack_range(thread, &range);
+	struct mixed_parts parts = {
+		.natives = natives,
+		.loops = loops,
+		.depth = depth,
+		.loop_start = py_layout.loop_start,
+		.loop_end = py_layout.loop_end,
+		.has_loop_each = py_layout.line_table == PY_LINES_LNOTAB,
+		.own_module = native_stack_own_module(),
+	};
+
+	py_frame_find_loops(thread_state, range.low, range.high, loops, depth);
+	if (depth > 0 && loops[depth - 1] != 0)
+		until = loops[depth - 1];
+	if (is_known)
+		parts.native_count =
+			native_stack_walk(&range, until, natives, NATIVE_STACK_DEEPEST);
+	return mixed_stack_merge(&parts, mixed);
 }

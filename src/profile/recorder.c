@@ -261,45 +261,22 @@ static uint32_t recorder_push(uint32_t stack, const struct py_frame *frame)
 static TL_COLD uint32_t recorder_push_mixed(const void *state, const struct py_frame *frames,
 					    size_t depth, const void *caller)
 {
+	const struct py_frame place = recorder_native_frame(caller);
 	struct native_frame natives[NATIVE_STACK_DEEPEST];
-	struct mixed_frame mixed[NATIVE_STACK_DEEPEST + RECORDER_DEEPEST];
-	uintptr_t loops[RECORDER_DEEPEST], until = UINTPTR_MAX;
-	struct mixed_parts parts = {
-		.natives = natives,
-		.loops = loops,
-		.depth = depth,
-		.loop_start = py_layout.loop_start,
-		.loop_end = py_layout.loop_end,
-		.has_loop_each = py_layout.line_table == PY_LINES_LNOTAB,
-		.own_module = native_stack_own_module(),
-	};
-	struct native_range range = {0};
+	struct mixed_frame mixed[MIXED_STACK_MOST];
+	size_t count = mixed_stack_read(&thread_self, state, depth, natives, mixed);
 	uint32_t stack = STACKS_ROOT;
-	size_t count;
 
-	bool is_known = native_stack_range(&thread_self, &range);
-
-	py_frame_find_loops(state, range.low, range.high, loops, depth);
-	if (depth > 0 && loops[depth - 1] != 0)
-		until = loops[depth - 1];
-	if (is_known)
-		parts.native_count =
-			native_stack_walk(&range, until, natives, TL_COUNT_OF(natives));
-	count = mixed_stack_merge(&parts, mixed);
 	while (count-- > 0) {
-		const struct native_frame *native = &natives[mixed[count].index];
+		uint16_t index = mixed[count].index;
 
 		if (!mixed[count].is_native)
-			stack = recorder_push(stack, &frames[mixed[count].index]);
-		else if (depth > 0 || native->pc != (uintptr_t)caller)
-			stack = stacks_push(stack, STACKS_NATIVE | native->module, native->offset);
+			stack = recorder_push(stack, &frames[index]);
+		else if (depth > 0 || natives[index].pc != (uintptr_t)caller)
+			stack = stacks_push(stack, STACKS_NATIVE | natives[index].module,
+					    natives[index].offset);
 	}
-	if (depth == 0) {
-		struct py_frame frame = recorder_native_frame(caller);
-
-		stack = recorder_push(stack, &frame);
-	}
-	return stack;
+	return depth > 0 ? stack : recorder_push(stack, &place);
 }
 
 static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, const void *caller)

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #define START ((uintptr_t)0x10000)
+#define MOST  4096
 
-static const uint8_t *bytes;
+static uint8_t bytes[MOST];
 static size_t bytes_count;
 
 TL_INTERNAL bool safe_read(const void *from, void *to, size_t count)
@@ -21,20 +22,32 @@ TL_INTERNAL bool safe_read(const void *from, void *to, size_t count)
 	return true;
 }
 
+/* A header with one row, so that what follows is read as entries: the row's begins at `entry`. */
+static size_t put_header(uint8_t entry)
+{
+	const uint8_t header[] = {1, 0x1b, 3, 0x3b, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+
+	memcpy(bytes, header, sizeof(header));
+	bytes[16] = (uint8_t)(sizeof(header) + entry % 64);
+	return sizeof(header);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Two bytes: the place; then the module, which begins with its header. */
+/* Where the row's entry begins, 255: there is no header but in the bytes; the place, two bytes; the
+ * module. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct eh_module module;
 	struct eh_rule rule;
 
-	if (size < 2)
+	if (size < 3 || size > MOST - 64)
 		return 0;
-	bytes = data + 2;
-	bytes_count = size - 2;
+	bytes_count = data[0] != 255 ? put_header(data[0]) : 0;
+	memcpy(bytes + bytes_count, data + 3, size - 3);
+	bytes_count += size - 3;
 	module = (struct eh_module){START, START + bytes_count, START};
-	rule = eh_frame_rule(&module, START + (uintptr_t)(data[0] | data[1] << 8));
+	rule = eh_frame_rule(&module, START + (uintptr_t)(data[1] | data[2] << 8));
 	if (rule.is_known && rule.base > EH_RSP)
 		abort();
 	return 0;

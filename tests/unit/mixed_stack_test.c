@@ -1,5 +1,6 @@
 /* links: profile/mixed_stack.c */
 #include "profile/mixed_stack.h"
+#include "process/py_frame.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,40 @@ enum { OWN, INTERPRETER, EXTENSION };
 static struct native_frame natives[32];
 static uintptr_t loops[32];
 static struct mixed_parts parts;
+
+/* What reads a real stack is not asked here. */
+TL_INTERNAL struct py_layout py_layout;
+
+TL_INTERNAL void py_frame_find_loops(const void *thread_state, uintptr_t low, uintptr_t high,
+				     uintptr_t *found, size_t depth)
+{
+	(void)thread_state;
+	assert_true(low == 0 && high == 0);
+	memset(found, 0, depth * sizeof(*found));
+}
+
+TL_INTERNAL bool native_stack_range(struct thread *thread, struct native_range *range)
+{
+	(void)thread;
+	(void)range;
+	return false;
+}
+
+TL_INTERNAL size_t native_stack_walk(const struct native_range *range, uintptr_t until,
+				     struct native_frame *frames, size_t limit)
+{
+	(void)range;
+	(void)until;
+	(void)frames;
+	(void)limit;
+	fail();
+	return 0;
+}
+
+TL_INTERNAL uint16_t native_stack_own_module(void)
+{
+	return OWN;
+}
 
 static int begin(void **state)
 {
@@ -130,6 +165,16 @@ static void a_walk_that_ended_early_loses_no_python_frame(void **state)
 	assert_merged("p0 p1");
 }
 
+static void on_a_stack_that_is_not_known_there_are_python_frames_alone(void **state)
+{
+	struct mixed_frame mixed[MIXED_STACK_MOST];
+	(void)state;
+
+	assert_int_equal(mixed_stack_read(NULL, NULL, 3, natives, mixed), 3);
+	for (uint16_t i = 0; i < 3; i++)
+		assert_true(!mixed[i].is_native && mixed[i].index == i);
+}
+
 static void without_python_every_c_frame_is_there_but_our_own(void **state)
 {
 	(void)state;
@@ -151,6 +196,8 @@ int main(void)
 		cmocka_unit_test_setup(loops_that_are_not_told_leave_the_innermost_c_frames_only,
 				       begin),
 		cmocka_unit_test_setup(a_walk_that_ended_early_loses_no_python_frame, begin),
+		cmocka_unit_test_setup(on_a_stack_that_is_not_known_there_are_python_frames_alone,
+				       begin),
 		cmocka_unit_test_setup(without_python_every_c_frame_is_there_but_our_own, begin),
 	};
 
