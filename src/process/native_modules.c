@@ -94,8 +94,8 @@ static void native_modules_find_id_in(struct native_module *module, uintptr_t at
 
 static void native_modules_find_id(struct native_module *module)
 {
-	Elf64_Ehdr header;
-	Elf64_Phdr part;
+	Elf64_Ehdr header = {0};
+	Elf64_Phdr part = {0};
 
 	if (!safe_read((const void *)module->range.start, &header, sizeof(header)) ||
 	    memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
@@ -132,7 +132,7 @@ static uint16_t native_modules_row_of(const struct native_found *found)
 static uint16_t native_modules_add(const struct native_found *found)
 {
 	struct native_module module = {.range = {found->start, found->end, found->header}};
-	struct link_map map;
+	struct link_map map = {0};
 	uint16_t number;
 
 	if (!safe_read(found->map, &map, offsetof(struct link_map, l_ld)))
