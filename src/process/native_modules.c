@@ -13,7 +13,6 @@
 #include <link.h>
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 /* glibc's struct dl_find_object, whose declaration older headers lack. */
 struct native_found {
@@ -29,18 +28,12 @@ static struct {
 	struct native_module rows[NATIVE_MODULES_MOST];
 	uint16_t count; /* atomic; rows below it never change but for their path */
 	pthread_mutex_t lock;
-	char program[256];
 } native_modules = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 TL_INTERNAL bool native_modules_start(void)
 {
 	uint32_t word = 1, copy = 0;
-	ssize_t length;
 
-	length = readlink("/proc/self/exe", native_modules.program,
-			  sizeof(native_modules.program) - 1);
-	if (length < 0)
-		native_modules.program[0] = 0;
 	native_modules.find =
 		(int (*)(void *, struct native_found *))dlsym(RTLD_DEFAULT, "_dl_find_object");
 	return native_modules.find != NULL && safe_read(&word, &copy, sizeof(copy)) && copy == word;
@@ -139,8 +132,6 @@ static uint16_t native_modules_add(const struct native_found *found)
 		return NATIVE_MODULES_NONE;
 	module.bias = map.l_addr;
 	native_modules_copy_text(map.l_name, module.path, sizeof(module.path));
-	if (module.path[0] == 0)
-		memcpy(module.path, native_modules.program, sizeof(module.path));
 	native_modules_find_id(&module);
 	pthread_mutex_lock(&native_modules.lock);
 	number = native_modules_row_of(found);

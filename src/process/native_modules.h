@@ -39,7 +39,7 @@ TL_INTERNAL uint16_t native_modules_known(uintptr_t address);
 TL_INTERNAL const struct native_module *native_modules_at(uint16_t number);
 TL_INTERNAL uint16_t native_modules_count(void);
 
-/* Makes paths absolute that the loader was given as relative ones. */
+/* Finds the paths that the loader does not know, or was given as relative ones: the program's own. */
 TL_INTERNAL void native_modules_name_all(void);
 
 #endif

@@ -199,6 +199,7 @@ static void places_are_told_by_file(void **state)
 
 	sink = 0;
 	qsort(numbers, 2, sizeof(numbers[0]), compare);
+	native_modules_name_all();
 	mine = native_modules_at(native_stack_own_module());
 	libcs = native_modules_at(walked[walked_depth - 1].module == native_stack_own_module()
 					  ? walked[walked_depth - 2].module

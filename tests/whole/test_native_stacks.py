@@ -52,9 +52,12 @@ def named_stacks(run):
             for row in json.loads(done.stdout)["rows"]]
 
 
-def the_stack(run, holds):
-    (found,) = [names for size, names in named_stacks(run) if size == holds]
-    return found
+def stacks_of_chain(run, holds):
+    """CPython calls in another way when it has seen a call some times: several stacks hold it in sum."""
+    found = [(size, names) for size, names in named_stacks(run) if names[0] == CHAIN[0]]
+    assert sum(size for size, _names in found) == holds
+    assert all(names[:6] == CHAIN for _size, names in found)
+    return [names[6:] for _size, names in found]
 
 
 def is_native(name):
@@ -66,10 +69,9 @@ def is_native(name):
 def test_five_c_frames_deep_in_a_section_that_has_released_the_gil(python, chain):
     script = LIBRARY + "def released():\n    for i in range(30): lib.one(5000)\nreleased()\n"
     run = profile(python, script, env=chain, settings=NATIVE).check()
-    names = the_stack(run, 30 * 5000)
-    assert names[:6] == CHAIN
-    assert names[-2:] == ["released", "<module>"]
-    assert len(names) > 9 and all(map(is_native, names[6:-2])), names
+    for names in stacks_of_chain(run, 30 * 5000):
+        assert names[-2:] == ["released", "<module>"]
+        assert len(names) > 3 and all(map(is_native, names[:-2])), names
     assert run.document("released")["live_bytes"] == 30 * 5000  # the blame is as ever
 
 
@@ -87,11 +89,10 @@ def start():
 start()
 """
     run = profile(python, script, env=chain, settings=NATIVE).check()
-    names = the_stack(run, 20 * 7000)
-    assert names[:6] == CHAIN
-    assert [name for name in names[6:] if not is_native(name)] == ["inner", "back", "middle", "outer", "start", "<module>"]
-    inner, back, middle, outer = map(names.index, ("inner", "back", "middle", "outer"))
-    assert inner > 7 and back == inner + 1 and middle > back + 1 and outer > middle + 1, "C frames stand where they belong"
+    for names in stacks_of_chain(run, 20 * 7000):
+        assert [n for n in names if not is_native(n)] == ["inner", "back", "middle", "outer", "start", "<module>"]
+        inner, back, middle, outer = map(names.index, ("inner", "back", "middle", "outer"))
+        assert inner > 1 and back == inner + 1 and middle > back + 1 and outer > middle + 1, "C frames stand where they belong"
 
 
 def test_threads_have_their_own(python, chain):
@@ -105,9 +106,8 @@ threads = [threading.Thread(target=released) for i in range(8)]
 [t.join() for t in threads]
 """
     run = profile(python, script, env=chain, settings=NATIVE).check()
-    names = the_stack(run, 80 * 6000)
-    assert names[:6] == CHAIN and not is_native(names[-1])
-    assert "released" in names and names[-1].endswith(("_bootstrap", "Thread._bootstrap"))
+    for names in stacks_of_chain(run, 80 * 6000):
+        assert "released" in names and names[-1].endswith("_bootstrap")
 
 
 MANY_WAYS = """
@@ -245,9 +245,8 @@ for i in range(50):
 """
     run = profile(few_pythons, script, env={**chain, "PYTHONPATH": packages(few_pythons, "greenlet")},
                   settings=NATIVE).check()
-    ours = [names for size, names in named_stacks(run) if names[:6] == CHAIN]
     assert run.document("work")["live_bytes"] == 20 * 50 * 5000
-    assert ours and all(names[-1] == "work" for names in ours), "a greenlet's stack ends with its first function"
+    assert all(names[-1] == "work" for names in stacks_of_chain(run, 20 * 50 * 5000)), "it ends with its first function"
 
 
 def test_libraries_that_come_and_go_do_no_harm(few_pythons, chain, tmp_path):
@@ -291,10 +290,12 @@ else:
     run = profile(few_pythons, script, env=chain, settings=NATIVE).check()
     snapshots = [json.loads(path.read_text()) for path in run.log_dir.glob("snapshot-*.json")]
     (child,) = [s for s in snapshots if s["process"]["forked"]]
-    (stack,) = [s for s in child["stacks"] if s["live_bytes"][0] == 80000]
-    frames = frames_of(child, stack)
-    assert [native for _name, native in frames[:5]] == [True] * 5
-    assert [name for name, native in frames if not native] == ["forked:10", "<module>:15"]
+    frames = [frames_of(child, s) for s in child["stacks"] if s["live_bytes"][0] % 8000 == 0]
+    frames = [found for found in frames if ("forked:10", False) in found]
+    assert frames
+    for found in frames:
+        assert [native for _name, native in found[:5]] == [True] * 5
+        assert [name for name, native in found if not native] == ["forked:10", "<module>:15"]
 
 
 def test_where_it_cannot_work_one_line_says_so(few_pythons, cc):
