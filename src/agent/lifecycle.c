@@ -237,8 +237,7 @@ TL_INTERNAL bool lifecycle_start(void)
 		if (!is_silent)
 			diag_say(
 				"TRACKLEAK_NATIVE has no effect: it takes glibc 2.35 or later, and "
-				"a "
-				"kernel that lets a process copy its own memory (process_vm_readv)",
+				"a kernel that lets a process copy memory (process_vm_readv)",
 				NULL);
 	}
 	if (recorder_start(config.startup_delay_s) != TL_OK || contexts_start() != TL_OK ||
