@@ -108,7 +108,8 @@ static bool native_stack_remembers(uintptr_t pc, struct native_place *place)
 
 	for (unsigned way = 0; way < 2; way++) {
 		const struct native_entry *entry = &native_stack.rules[slot ^ way];
-		uint64_t words[3], check = TL_LOAD(entry->check);
+		/* Who finds a place finds its module's row filled in. */
+		uint64_t words[3], check = __atomic_load_n(&entry->check, __ATOMIC_ACQUIRE);
 
 		for (size_t i = 0; i < TL_COUNT_OF(words); i++)
 			check ^= words[i] = TL_LOAD(entry->words[i]);
@@ -133,7 +134,7 @@ static void native_stack_remember(uintptr_t pc, const struct native_place *place
 		check ^= words[i];
 		TL_STORE(entry->words[i], words[i]);
 	}
-	TL_STORE(entry->check, check);
+	__atomic_store_n(&entry->check, check, __ATOMIC_RELEASE);
 }
 
 /* `near`: a module that is there for certain. False: the place is in none. */
