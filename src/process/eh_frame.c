@@ -137,7 +137,7 @@ static uint64_t eh_word(struct eh_reader *reader, unsigned bytes)
 	return value;
 }
 
-static uint64_t eh_uleb(struct eh_reader *reader)
+static uint64_t eh_leb(struct eh_reader *reader, bool is_signed)
 {
 	uint64_t value = 0;
 	uint8_t byte;
@@ -149,24 +149,19 @@ static uint64_t eh_uleb(struct eh_reader *reader)
 			value |= (uint64_t)(byte & 0x7f) << shift;
 		shift += 7;
 	} while ((byte & 0x80) != 0 && !reader->is_bad);
+	if (is_signed && shift < 64 && (byte & 0x40) != 0)
+		value |= ~UINT64_C(0) << shift;
 	return value;
+}
+
+static uint64_t eh_uleb(struct eh_reader *reader)
+{
+	return eh_leb(reader, false);
 }
 
 static int64_t eh_sleb(struct eh_reader *reader)
 {
-	uint64_t value = 0;
-	uint8_t byte;
-	unsigned shift = 0;
-
-	do {
-		byte = eh_byte(reader);
-		if (shift < 64)
-			value |= (uint64_t)(byte & 0x7f) << shift;
-		shift += 7;
-	} while ((byte & 0x80) != 0 && !reader->is_bad);
-	if (shift < 64 && (byte & 0x40) != 0)
-		value |= ~UINT64_C(0) << shift;
-	return (int64_t)value;
+	return (int64_t)eh_leb(reader, true);
 }
 
 static void eh_skip(struct eh_reader *reader, uint64_t bytes)

@@ -115,7 +115,7 @@ import collections, functools, json, re
 kept = []
 class Item:
     def __init__(self, n): self.data = bytearray(n)
-    def __lt__(self, other): kept.append(bytearray(4100)); return id(self) < id(other)
+    def __lt__(self, other): kept.append(bytearray(4100)); return len(self.data) < len(other.data)
     def __repr__(self): kept.append(bytearray(4200)); return "item"
     def __del__(self): kept.append(bytearray(4300))
 def generator(n):
