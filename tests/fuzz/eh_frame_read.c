@@ -22,12 +22,14 @@ TL_INTERNAL bool safe_read(const void *from, void *to, size_t count)
 	return true;
 }
 
-/* A header with one row, so that what follows is read as entries: the row's begins at `entry`. */
+/* A header with up to four rows, so that what follows is read as entries: the first row's begins at
+ * `entry`. */
 static size_t put_header(uint8_t entry)
 {
 	const uint8_t header[] = {1, 0x1b, 3, 0x3b, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
 	memcpy(bytes, header, sizeof(header));
+	bytes[8] = (uint8_t)(1 + entry / 64);
 	bytes[16] = (uint8_t)(sizeof(header) + entry % 64);
 	return sizeof(header);
 }
