@@ -36,10 +36,10 @@ AGENT_LIBS := -ldl -pthread
 # The command. The agent needs none of its libraries; with TL_SEAMS it shares the agent's modules of text.
 COMMAND_SOURCES  := $(wildcard cli/*.[ch] cli/*/*.[ch])
 COMMAND_SHARED   := src/base/text.c src/output/elastic_bulk.c src/output/elastic_url.c
-COMMAND_PACKAGES := jansson ncursesw popt zlib libcurl
+COMMAND_PACKAGES := jansson ncursesw popt zlib libcurl libdw
 COMMAND_FLAGS     = -std=gnu11 -D_GNU_SOURCE -DTL_SEAMS -O2 -g $(WARNINGS) -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
 	$(shell pkg-config --cflags $(COMMAND_PACKAGES))
-COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm
+COMMAND_LIBS      = $(shell pkg-config --libs $(COMMAND_PACKAGES)) -lm -ldl
 
 .PHONY: build command check lint deps verify run bench test unit whole test-long test-foreign single install uninstall clean quickstart help \
 	asan ubsan tsan torture storms soak stress-asan stress-ubsan stress-tsan test-services truth fuzz pythons python-freethreaded settings-table format test-es deps-es test-html ship kibana kibana-check \

@@ -34,6 +34,9 @@
 #include "src/process/py_lines.c"
 #include "src/process/py_frame.c"
 #include "src/process/safe_read.c"
+#include "src/process/eh_frame.c"
+#include "src/process/native_modules.c"
+#include "src/process/native_stack.c"
 #include "src/process/py_class.c"
 #include "src/process/py_type.c"
 
@@ -48,6 +51,7 @@
 #include "src/profile/frame_memo.c"
 #include "src/profile/tallies.c"
 #include "src/profile/maps.c"
+#include "src/profile/mixed_stack.c"
 #include "src/profile/recorder.c"
 #include "src/profile/contexts.c"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 # Lowest first. Folders on one line are sides of one layer and do not know each other.
 LAYERS = [
     {"base": "types hash thread clock pages math random sort text diag folder intern"},
-    {"process": "config own_code real_malloc py_layout py_lines safe_read py_frame py_class py_type modules script_name proc_memory"},
-    {"profile": "sampler governor names stacks sites classes live_blocks frame_memo tallies maps recorder contexts", "analysis": "growth survival verdict rss_breakdown"},
+    {"process": "config own_code real_malloc py_layout py_lines safe_read py_frame py_class py_type modules eh_frame native_modules native_stack script_name proc_memory"},
+    {"profile": "sampler governor names stacks sites classes live_blocks frame_memo tallies maps mixed_stack recorder contexts", "analysis": "growth survival verdict rss_breakdown"},
     {"output": "log_folder log_file snapshot evidence snapshot_work snapshot_live snapshot_sites snapshot_stacks rss_history snapshot_build "
                "table documents snapshot_json snapshot_file event_log elastic_bulk elastic_url elastic_name elastic_http elastic_notices "
                "elastic_queue elastic_post dump"},
@@ -24,7 +24,7 @@ LAYERS = [
 # The command, cli/. Of the agent it knows what needs nothing else.
 COMMAND_LAYERS = [
     {"base": "fail keep region show lookup process terminal upload"},
-    {"profile": "profile reader profile_read profile_merge control_client profile_find history service session source rows tree"},
+    {"profile": "profile symbols reader profile_read profile_merge control_client profile_find history service session source rows tree"},
     {"view": "report_head report_session report_table report_tree report_json report_diff screen top_view export export_stacks "
              "export_pprof export_html"},
     {"verbs": "completion verb launch run_settings verb_run verb_ps verb_top verb_report verb_diff verb_snapshot verb_watch verb_control verb_export verb_ship verb_complete"},

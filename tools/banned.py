@@ -41,7 +41,7 @@ RULES = [
     ("getaddrinfo", "output/elastic_name", "hangs with the name servers, and may load modules: in a thread of its own only"),
     ("dlopen dlclose dl_iterate_phdr dladdr dladdr1 dlinfo",
      "process/py_layout process/modules hooks/hook_exit agent/lifecycle output/elastic_http", "takes the loader's lock"),
-    ("dlsym dlvsym dlerror", "process/real_malloc process/py_layout process/modules agent/lifecycle hooks/hook_exit output/elastic_http",
+    ("dlsym dlvsym dlerror", "process/real_malloc process/py_layout process/modules process/native_modules process/native_stack agent/lifecycle hooks/hook_exit output/elastic_http",
      "takes the loader's lock"),
     ("pthread_create", "base/thread agent/worker output/elastic_post output/elastic_name",
      "our threads are the worker and, while something is shipped, one more, or two while its name is looked up"),

@@ -3,6 +3,26 @@
 #include <math.h>
 #include <string.h>
 
+struct profile_blame profile_blame(const struct profile *profile, const struct profile_stack *stack)
+{
+	const struct profile_frame *frame = &profile->frames[stack->frame];
+	struct profile_blame blame;
+
+	while (frame != profile->frames && frame->module != PROFILE_NO_MODULE &&
+	       frame->function == PROFILE_NO_FUNCTION)
+		frame = &profile->frames[frame->parent];
+	blame = (struct profile_blame){
+		.name = frame->name, .file = frame->file, .line = frame->line};
+	if (frame->function != PROFILE_NO_FUNCTION) {
+		blame.function = &profile->functions[frame->function];
+		blame.name = blame.function->name;
+		blame.file = blame.function->file;
+		if (frame->module != PROFILE_NO_MODULE) /* native rows have no lines */
+			blame.line = 0;
+	}
+	return blame;
+}
+
 struct estimate profile_add(struct estimate a, struct estimate b)
 {
 	return (struct estimate){a.value + b.value, hypot(a.se, b.se)};

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define PROFILE_NO_FUNCTION SIZE_MAX
+#define PROFILE_NO_MODULE   SIZE_MAX
 
 /* An estimate and its standard error. */
 struct estimate {
@@ -57,6 +58,13 @@ struct profile_frame {
 	size_t function; /* index, or PROFILE_NO_FUNCTION */
 	const char *name, *file;
 	uint32_t line;
+	size_t module;   /* of native code, index; PROFILE_NO_MODULE: it is none, or not known */
+	uint64_t offset; /* the place in that file */
+};
+
+/* A file that native frames lie in. */
+struct profile_module {
+	const char *path, *build_id;
 };
 
 struct profile_stack {
@@ -94,6 +102,8 @@ struct profile {
 	size_t function_count;
 	struct profile_frame *frames;
 	size_t frame_count;
+	struct profile_module *modules;
+	size_t module_count;
 	struct profile_stack *stacks;
 	size_t stack_count;
 	struct profile_map *maps;
@@ -102,6 +112,16 @@ struct profile {
 	size_t pool_count;
 };
 
+/* Who is to blame for what a stack holds: its innermost frame, but for native frames that some
+ * function called. The place as the rows of functions have it. */
+struct profile_blame {
+	const struct profile_function *function; /* NULL: it has no row */
+	const char *name, *file;
+	uint32_t line;
+};
+
+struct profile_blame profile_blame(const struct profile *profile,
+				   const struct profile_stack *stack);
 struct estimate profile_add(struct estimate a, struct estimate b); /* independent ones */
 void profile_add_figures(struct figures *sum, const struct figures *figures);
 /* How bad a verdict is, 0 for `churn` and what is unknown, up to 5 for `leaking`. */

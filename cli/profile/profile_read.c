@@ -10,6 +10,7 @@
 #include "../base/keep.h"
 #include "../base/region.h"
 #include "reader.h"
+#include "symbols.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -156,7 +157,27 @@ static void profile_read_function(struct reader *reader, const json_t *object,
 	}
 }
 
-/* [parent, function, line], or [parent, -1, line, "name", "file"] */
+/* Its module and offset, if it has them. */
+static void profile_read_native(struct reader *reader, const json_t *array,
+				const struct profile *profile, struct profile_frame *frame)
+{
+	double module, offset;
+
+	if (json_array_size(array) < 7)
+		return;
+	module = reader_value(reader, json_array_get(array, 5), "frames");
+	offset = reader_value(reader, json_array_get(array, 6), "frames");
+	if (!(module >= 0) || module >= (double)profile->module_count || !(offset >= 0) ||
+	    offset > UINT32_MAX) {
+		reader_complain(reader, "frames", "an array of frames in one of the modules");
+		return;
+	}
+	frame->module = (size_t)module;
+	frame->offset = (uint64_t)offset;
+}
+
+/* [parent, function, line], or [parent, -1, line, "name", "file"], or of native code
+ * [parent, function or -1, 0, "name", "file", module, offset] */
 static void profile_read_frame(struct reader *reader, const json_t *array, struct profile *profile,
 			       size_t index)
 {
@@ -164,7 +185,10 @@ static void profile_read_frame(struct reader *reader, const json_t *array, struc
 	double parent = reader_value(reader, json_array_get(array, 0), "frames");
 	double function = reader_value(reader, json_array_get(array, 1), "frames");
 
-	*frame = (struct profile_frame){.function = PROFILE_NO_FUNCTION, .name = "", .file = ""};
+	*frame = (struct profile_frame){.function = PROFILE_NO_FUNCTION,
+					.module = PROFILE_NO_MODULE,
+					.name = "",
+					.file = ""};
 	if (!json_is_array(array) || json_array_size(array) < 3 || !(parent >= 0) ||
 	    parent >= (double)index || !(function >= -1) ||
 	    function >= (double)profile->function_count) {
@@ -174,6 +198,7 @@ static void profile_read_frame(struct reader *reader, const json_t *array, struc
 	}
 	frame->parent = (size_t)parent;
 	frame->line = reader_line(reader, json_array_get(array, 2), "frames");
+	profile_read_native(reader, array, profile, frame);
 	if (function >= 0) {
 		frame->function = (size_t)function;
 		frame->name = profile->functions[frame->function].name;
@@ -291,6 +316,20 @@ static json_t *profile_read_object(struct reader *reader, size_t which)
 	return element;
 }
 
+static void profile_read_modules(struct reader *reader, struct profile *profile)
+{
+	const json_t *modules =
+		reader_array(reader, reader->root, "modules", &profile->module_count);
+
+	profile->modules = region_alloc(profile->module_count, sizeof(*profile->modules));
+	for (size_t i = 0; i < profile->module_count; i++) {
+		const json_t *module = reader_element(reader, modules, i, "modules");
+
+		profile->modules[i].path = reader_string(reader, module, "path");
+		profile->modules[i].build_id = reader_string(reader, module, "build_id");
+	}
+}
+
 static void profile_read_frames(struct reader *reader, struct profile *profile)
 {
 	uint32_t *depths;
@@ -301,8 +340,10 @@ static void profile_read_frames(struct reader *reader, struct profile *profile)
 	profile->frame_count = profile->frame_count > 0 ? profile->frame_count : 1;
 	profile->frames = region_alloc(profile->frame_count, sizeof(*profile->frames));
 	depths = keep_alloc(profile->frame_count, sizeof(*depths));
-	profile->frames[0] = (struct profile_frame){
-		.function = PROFILE_NO_FUNCTION, .name = "<unknown>", .file = ""};
+	profile->frames[0] = (struct profile_frame){.function = PROFILE_NO_FUNCTION,
+						    .module = PROFILE_NO_MODULE,
+						    .name = "<unknown>",
+						    .file = ""};
 	for (size_t i = 0; (element = reader_next(reader, READER_FRAMES)) != NULL; i++) {
 		if (i > 0) {
 			profile_read_frame(reader, element, profile, i);
@@ -356,6 +397,7 @@ static void profile_read_rows(struct reader *reader, struct profile *profile)
 		profile_read_function(reader, element, &profile->functions[i]);
 		json_decref(element);
 	}
+	profile_read_modules(reader, profile);
 	profile_read_frames(reader, profile);
 	profile->stack_count = reader->arrays[READER_STACKS].count;
 	profile->stacks = region_alloc(profile->stack_count, sizeof(*profile->stacks));
@@ -495,5 +537,7 @@ struct profile *profile_read(const char *path, char why[PROFILE_READ_WHY])
 		return NULL;
 	profile = profile_parse(text, length, path, why);
 	free(text);
+	if (profile != NULL)
+		symbols_resolve(profile);
 	return profile;
 }

@@ -162,14 +162,13 @@ static bool *rows_match_frames(const struct profile *profile, const regex_t *reg
 static bool rows_wants_stack(const struct profile *profile, const struct profile_stack *stack,
 			     const struct rows_choice *choice)
 {
-	size_t function = profile->frames[stack->frame].function;
+	const struct profile_function *function = profile_blame(profile, stack).function;
 	double size =
 		stack->live_count.value > 0 ? stack->live_bytes.value / stack->live_count.value : 0;
 
 	if (stack->oldest_s < choice->older_s || size < choice->min_size || size > choice->max_size)
 		return false;
-	return !choice->leaks ||
-	       (function != PROFILE_NO_FUNCTION && rows_is_leak(&profile->functions[function]));
+	return !choice->leaks || (function != NULL && rows_is_leak(function));
 }
 
 bool *rows_wanted_stacks(const struct profile *profile, const struct rows_choice *choice)
@@ -208,8 +207,7 @@ static void rows_add_stack(struct rows_maker *maker, const struct profile_stack 
 {
 	const struct profile *profile = maker->profile;
 	const struct profile_frame *leaf = &profile->frames[stack->frame];
-	const struct profile_function *function =
-		leaf->function == PROFILE_NO_FUNCTION ? NULL : &profile->functions[leaf->function];
+	const struct profile_blame blame = profile_blame(profile, stack);
 	struct row *row;
 
 	if (maker->choice->by == ROWS_STACK) {
@@ -218,8 +216,9 @@ static void rows_add_stack(struct rows_maker *maker, const struct profile_stack 
 		row->file = leaf->file;
 		row->line = leaf->line;
 	} else {
-		row = rows_of_place(maker, leaf->name, leaf->file,
-				    function != NULL ? function->first_line : 0, leaf->line);
+		row = rows_of_place(maker, blame.name, blame.file,
+				    blame.function != NULL ? blame.function->first_line : 0,
+				    blame.line);
 	}
 	row->figures.live_bytes = profile_add(row->figures.live_bytes, stack->live_bytes);
 	row->figures.live_count = profile_add(row->figures.live_count, stack->live_count);
@@ -229,12 +228,12 @@ static void rows_add_stack(struct rows_maker *maker, const struct profile_stack 
 	if (stack->live_bytes.value >= row->frame_bytes) {
 		row->frame = stack->frame;
 		row->frame_bytes = stack->live_bytes.value;
-		row->line = maker->choice->by == ROWS_FILE || maker->choice->by == ROWS_MODULE
-				    ? 0
-				    : leaf->line;
+		row->line = maker->choice->by == ROWS_FILE || maker->choice->by == ROWS_MODULE ? 0
+			    : maker->choice->by == ROWS_STACK ? leaf->line
+							      : blame.line;
 	}
-	if (function != NULL)
-		rows_judge(row, function);
+	if (blame.function != NULL)
+		rows_judge(row, blame.function);
 }
 
 static void rows_add_types(struct rows_maker *maker)

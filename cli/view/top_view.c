@@ -384,22 +384,22 @@ void top_view_help(struct top_view *top)
 static bool top_view_owns(const struct top_view *top, const struct row *row,
 			  const struct profile_stack *stack)
 {
-	const struct profile_frame *leaf = &top->service.profile->frames[stack->frame];
+	const struct profile_blame blame = profile_blame(top->service.profile, stack);
 
 	switch (top->choice.by) {
 	case ROWS_STACK:
 		return stack->frame == row->frame;
 	case ROWS_FILE:
-		return strcmp(row->file, leaf->file[0] != '\0' ? leaf->file : leaf->name) == 0;
+		return strcmp(row->file, blame.file[0] != '\0' ? blame.file : blame.name) == 0;
 	case ROWS_MODULE:
-		return strcmp(row->file, rows_module(leaf->name, leaf->file)) == 0;
+		return strcmp(row->file, rows_module(blame.name, blame.file)) == 0;
 	case ROWS_LINE:
-		return leaf->line == row->line && strcmp(row->name, leaf->name) == 0 &&
-		       strcmp(row->file, leaf->file) == 0;
+		return blame.line == row->line && strcmp(row->name, blame.name) == 0 &&
+		       strcmp(row->file, blame.file) == 0;
 	case ROWS_TYPE:
 		return false; /* types are known by function only */
 	default:
-		return strcmp(row->name, leaf->name) == 0 && strcmp(row->file, leaf->file) == 0;
+		return strcmp(row->name, blame.name) == 0 && strcmp(row->file, blame.file) == 0;
 	}
 }
 

@@ -27,6 +27,7 @@
 #include "../output/log_folder.h"
 #include "../output/snapshot_file.h"
 #include "../process/config.h"
+#include "../process/native_stack.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
 #include "../process/real_malloc.h"
@@ -232,6 +233,14 @@ TL_INTERNAL bool lifecycle_start(void)
 			"TRACKLEAK_PRECISE has no effect yet: what comes from CPython's free lists "
 			"is told by type, not by maker",
 			NULL);
+	if (config.native && !native_stack_start()) {
+		config.native = false;
+		if (!is_silent)
+			diag_say(
+				"TRACKLEAK_NATIVE has no effect: it takes glibc 2.35 or later, and "
+				"a kernel that lets a process copy memory (process_vm_readv)",
+				NULL);
+	}
 	if (recorder_start(config.startup_delay_s) != TL_OK || contexts_start() != TL_OK ||
 	    pthread_atfork(lifecycle_before_fork, lifecycle_after_fork_in_parent,
 			   lifecycle_after_fork_in_child) != 0) {

@@ -57,6 +57,9 @@ struct thread {
 	uint32_t governor_chance; /* the governor's: which piece of work it times next */
 	uint8_t governor_turn;
 	uint64_t random[2];
+
+	/* Its stack, as far as it was found readable: from the page of the one to the other. */
+	uintptr_t stack_low, stack_base;
 };
 
 TL_DATA _Thread_local struct thread thread_self __attribute__((tls_model("initial-exec")));

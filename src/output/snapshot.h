@@ -79,6 +79,15 @@ struct snapshot_frame {
 		site; /* index into sites; UINT32_MAX: function and file below stand for themselves */
 	const char *function, *file;
 	uint32_t line;
+	uint32_t module; /* of native code, index into modules; UINT32_MAX: not known, or Python */
+	uint32_t offset; /* the place in that file */
+};
+
+/* A file that native frames lie in. */
+struct snapshot_module {
+	const char *path;
+	const uint8_t *build_id;
+	size_t build_id_length; /* 0: it has none */
 };
 
 /* What is alive and was allocated by one stack. */
@@ -164,6 +173,8 @@ struct snapshot {
 	size_t line_count;
 	const struct snapshot_frame *frames;
 	size_t frame_count;
+	const struct snapshot_module *modules;
+	size_t module_count;
 	const struct snapshot_stack *stacks; /* sorted by live bytes descending */
 	size_t stack_count;
 	const struct snapshot_context

@@ -10,6 +10,7 @@
 #include "../base/pages.h"
 #include "../base/sort.h"
 #include "../process/config.h"
+#include "../process/native_modules.h"
 #include "../process/proc_memory.h"
 #include "../process/py_type.h"
 #include "../profile/contexts.h"
@@ -162,6 +163,23 @@ static void snapshot_note_rss(struct snapshot *snapshot, bool is_dump)
 		rss_history_add(&now);
 }
 
+/* After the samples are gathered: every module of their stacks is known by then. */
+static void snapshot_build_modules(struct snapshot_work *work)
+{
+	native_modules_name_all();
+	for (uint16_t i = 0; i < native_modules_count(); i++) {
+		const struct native_module *module = native_modules_at(i);
+
+		work->modules[i] = (struct snapshot_module){
+			.path = module->path,
+			.build_id = module->build_id,
+			.build_id_length = module->build_id_length,
+		};
+		work->snapshot.module_count = i + 1u;
+	}
+	work->snapshot.modules = work->modules;
+}
+
 static void snapshot_fill_process(struct snapshot_work *work,
 				  const struct snapshot_identity *identity)
 {
@@ -234,6 +252,7 @@ TL_INTERNAL struct snapshot *snapshot_build(const struct snapshot_identity *iden
 		snapshot_work_close(work);
 		return NULL;
 	}
+	snapshot_build_modules(work);
 	snapshot_sites_build(work);
 	snapshot_stacks_build(work);
 	snapshot_build_pools(work);

@@ -318,7 +318,27 @@ static void snapshot_json_put_functions(struct snapshot_json *json, const struct
 	snapshot_json_close(json, ']');
 }
 
-/* [parent, site, line], or [parent, -1, line, function, file]; the root, at index 0, is null. */
+/* A native frame that is no site has no name yet. */
+static void snapshot_json_put_frame_name(struct text *text, const struct snapshot_frame *frame)
+{
+	char buffer[300];
+	struct text name = text_over(buffer, sizeof(buffer));
+	const char *slash = strrchr(frame->file, '/');
+
+	if (frame->module == UINT32_MAX || frame->site != UINT32_MAX) {
+		text_put_json(text, frame->function);
+		return;
+	}
+	text_put(&name, "<native ");
+	text_put(&name, slash != NULL ? slash + 1 : frame->file);
+	text_put(&name, "+0x");
+	text_put_hex(&name, frame->offset);
+	text_put(&name, ">");
+	text_put_json(text, text_terminate(&name));
+}
+
+/* [parent, site, line], or [parent, -1, line, function, file], or with the place in native code
+ * [parent, site or -1, 0, function, file, module, offset]; the root, at index 0, is null. */
 static void snapshot_json_put_frames(struct snapshot_json *json, const struct snapshot *snapshot)
 {
 	snapshot_json_open(json, "frames", '[');
@@ -336,13 +356,40 @@ static void snapshot_json_put_frames(struct snapshot_json *json, const struct sn
 		text_put_i64(text, frame->site == UINT32_MAX ? -1 : (int64_t)frame->site);
 		text_put_char(text, ',');
 		text_put_u64(text, frame->line);
-		if (frame->site == UINT32_MAX) {
+		if (frame->site == UINT32_MAX || frame->module != UINT32_MAX) {
 			text_put_char(text, ',');
-			text_put_json(text, frame->function);
+			snapshot_json_put_frame_name(text, frame);
 			text_put_char(text, ',');
 			text_put_json(text, frame->file);
 		}
+		if (frame->module != UINT32_MAX) {
+			text_put_char(text, ',');
+			text_put_u64(text, frame->module);
+			text_put_char(text, ',');
+			text_put_u64(text, frame->offset);
+		}
 		text_put_char(text, ']');
+	}
+	snapshot_json_close(json, ']');
+}
+
+/* The files of native frames. */
+static void snapshot_json_put_modules(struct snapshot_json *json, const struct snapshot *snapshot)
+{
+	snapshot_json_open(json, "modules", '[');
+	for (size_t i = 0; i < snapshot->module_count; i++) {
+		const struct snapshot_module *module = &snapshot->modules[i];
+		char digits[2 * 64 + 1];
+		struct text id = text_over(digits, sizeof(digits));
+
+		for (size_t byte = 0; byte < module->build_id_length; byte++) {
+			text_put_char(&id, "0123456789abcdef"[module->build_id[byte] >> 4]);
+			text_put_char(&id, "0123456789abcdef"[module->build_id[byte] & 15]);
+		}
+		snapshot_json_open(json, NULL, '{');
+		snapshot_json_string(json, "path", module->path);
+		snapshot_json_string(json, "build_id", text_terminate(&id));
+		snapshot_json_close(json, '}');
 	}
 	snapshot_json_close(json, ']');
 }
@@ -444,6 +491,7 @@ static void snapshot_json_put_all(struct snapshot_json *json, const struct snaps
 	snapshot_json_put_totals(json, snapshot);
 	snapshot_json_put_functions(json, snapshot);
 	snapshot_json_put_frames(json, snapshot);
+	snapshot_json_put_modules(json, snapshot);
 	snapshot_json_put_stacks(json, snapshot);
 	snapshot_json_put_contexts(json, snapshot);
 	snapshot_json_put_alarms(json, snapshot);

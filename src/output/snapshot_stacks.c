@@ -5,13 +5,45 @@
 
 #include "../base/math.h"
 #include "../base/sort.h"
+#include "../process/native_modules.h"
 #include "../profile/contexts.h"
 #include "../profile/names.h"
 #include "../profile/stacks.h"
 #include "evidence.h"
 #include "snapshot_work.h"
 
-#define SNAPSHOT_DEEPEST 514
+#define SNAPSHOT_DEEPEST 770 /* frames of both sorts, and two */
+
+/* Of a calling place that is blamed itself. */
+static void snapshot_stacks_find_module(uint32_t function, struct snapshot_frame *row)
+{
+	uintptr_t address = (uintptr_t)names_function(function)->identity;
+	uint16_t module = native_modules_known(address - 1);
+
+	if (module == NATIVE_MODULES_NONE)
+		return;
+	row->module = module;
+	row->offset = (uint32_t)(address - native_modules_at(module)->bias);
+}
+
+/* A place in native code is named when it is written. */
+static void snapshot_stacks_name_frame(struct snapshot_work *work, const struct stack_frame *frame,
+				       struct snapshot_frame *row)
+{
+	row->module = UINT32_MAX;
+	if (stacks_is_native(frame)) {
+		row->site = UINT32_MAX;
+		row->module = frame->function & ~STACKS_NATIVE;
+		row->offset = frame->line;
+		row->function = "";
+		row->file = work->snapshot.modules[row->module].path;
+		return;
+	}
+	row->site = work->row_of_function[frame->function] - 1; /* UINT32_MAX: none */
+	row->line = frame->line;
+	if (snapshot_work_names(frame->function, &row->function, &row->file) == SITE_NATIVE)
+		snapshot_stacks_find_module(frame->function, row);
+}
 
 /* Gives every frame on the way to `stack` its place, callers first. */
 static void snapshot_stacks_place_frames(struct snapshot_work *work, uint32_t stack)
@@ -28,9 +60,7 @@ static void snapshot_stacks_place_frames(struct snapshot_work *work, uint32_t st
 		struct snapshot_frame *row = &work->frames[work->snapshot.frame_count];
 
 		row->parent = work->frame_of[frame.caller];
-		row->site = work->row_of_function[frame.function] - 1; /* UINT32_MAX: none */
-		snapshot_work_names(frame.function, &row->function, &row->file);
-		row->line = frame.line;
+		snapshot_stacks_name_frame(work, &frame, row);
 		work->frame_of[way[depth]] = (uint32_t)work->snapshot.frame_count++;
 	}
 }
@@ -41,7 +71,7 @@ static uint32_t snapshot_stacks_context_row(struct snapshot_work *work, uint32_t
 					    uint32_t stack)
 {
 	uint32_t context = work->stacks[stack].context, own = contexts_own_frame(number);
-	struct stack_frame leaf = stacks_frame(number), via = stacks_frame(own);
+	struct stack_frame leaf = stacks_frame(stacks_blamed(number)), via = stacks_frame(own);
 	struct snapshot_context *row;
 
 	if (context == CONTEXTS_NONE || contexts_at(context)->via == NAMES_OTHERS ||
@@ -87,7 +117,8 @@ TL_INTERNAL void snapshot_stacks_build(struct snapshot_work *work)
 	sort_descending(work->order, count, work->keys);
 	sort_apply(work->order, count, work->stacks, sizeof(*work->stacks));
 
-	work->frames[0] = (struct snapshot_frame){.site = UINT32_MAX, .function = "", .file = ""};
+	work->frames[0] = (struct snapshot_frame){
+		.site = UINT32_MAX, .module = UINT32_MAX, .function = "", .file = ""};
 	work->snapshot.frame_count = 1;
 	for (size_t i = 0; i < count; i++) {
 		struct snapshot_stack *stack = &work->stacks[i];

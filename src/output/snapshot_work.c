@@ -5,6 +5,7 @@
 
 #include "../base/clock.h"
 #include "../base/pages.h"
+#include "../process/native_modules.h"
 #include "../profile/contexts.h"
 #include "../profile/names.h"
 #include "../profile/sites.h"
@@ -51,6 +52,8 @@ TL_INTERNAL struct snapshot_work *snapshot_work_open(void)
 			.row_of_stack = snapshot_work_allocate(&memory, stacks, sizeof(uint32_t)),
 			.frame_of = snapshot_work_allocate(&memory, stacks, sizeof(uint32_t)),
 			.frames = snapshot_work_allocate(&memory, stacks, sizeof(*work->frames)),
+			.modules = snapshot_work_allocate(&memory, NATIVE_MODULES_MOST,
+							  sizeof(*work->modules)),
 			.contexts = snapshot_work_allocate(&memory, CONTEXTS_MOST,
 							   sizeof(*work->contexts)),
 			.row_of_context =

@@ -55,6 +55,7 @@ struct snapshot_work {
 	struct snapshot_pool pools[PY_TYPE_FREE_LISTS_END];
 	struct snapshot_type types[SNAPSHOT_ALL_TYPES];
 
+	struct snapshot_module *modules;
 	struct snapshot_map owners[SNAPSHOT_OWNERS];
 
 	double *keys; /* to sort by; room for every kind of row */

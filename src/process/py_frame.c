@@ -232,6 +232,79 @@ TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *fram
 	return py_frame_walk_records(frame, frames, limit, is_deeper);
 }
 
+/* A loop's record, if it is one that can be read; else 0. */
+static uintptr_t py_frame_loop(const char *at, int offset, uintptr_t low, uintptr_t high)
+{
+	uintptr_t loop = (uintptr_t)py_frame_pointer_at(at, offset);
+
+	return loop >= low && loop < high - 64 ? loop : 0;
+}
+
+/* 3.10, where each frame has a loop, and 3.11, where the first of each loop is marked. */
+static void py_frame_find_listed_loops(const void *thread_state, uintptr_t low, uintptr_t high,
+				       uintptr_t *loops, size_t depth)
+{
+	const char *frame = py_frame_first(thread_state);
+	uintptr_t loop = py_frame_loop(thread_state, py_layout.thread_loop, low, high);
+	size_t i = 0;
+
+	while (i < depth && loop != 0) {
+		bool is_entry = true;
+		struct py_frame found;
+
+		if (py_layout.frame_is_entry >= 0) {
+			is_entry = frame[py_layout.frame_is_entry] != 0;
+			if (py_frame_read_record(frame, &found) == PY_FRAME_COMPLETE)
+				loops[i++] = loop;
+		} else {
+			loops[i++] = loop;
+		}
+		frame = py_frame_pointer_at(frame, py_layout.frame_previous);
+		if (frame == NULL)
+			break;
+		if (is_entry)
+			loop = py_frame_loop((const char *)loop, py_layout.loop_previous, low,
+					     high);
+	}
+}
+
+/* 3.12 and later: the loop's own record stands behind the frames that it runs. */
+static void py_frame_find_entry_loops(const void *thread_state, uintptr_t low, uintptr_t high,
+				      uintptr_t *loops, size_t depth)
+{
+	/* Of a function that calls itself without end, the loop is not looked for. */
+	size_t steps_left = 4 * depth + 512;
+	size_t found = 0, named = 0;
+
+	for (const char *frame = py_frame_first(thread_state);
+	     frame != NULL && named < depth && steps_left-- > 0;
+	     frame = py_frame_pointer_at(frame, py_layout.frame_previous)) {
+		uintptr_t at = (uintptr_t)frame;
+		struct py_frame read;
+		enum py_frame_record kind = py_frame_read_record(frame, &read);
+
+		if (kind == PY_FRAME_BROKEN)
+			break;
+		found += kind == PY_FRAME_COMPLETE && found < depth;
+		if ((uint8_t)frame[py_layout.frame_owner] < PY_FRAME_OWNER_NOT_PYTHON)
+			continue;
+		for (; named < found; named++)
+			loops[named] = at >= low && at < high ? at : 0;
+	}
+}
+
+TL_INTERNAL void py_frame_find_loops(const void *thread_state, uintptr_t low, uintptr_t high,
+				     uintptr_t *loops, size_t depth)
+{
+	memset(loops, 0, depth * sizeof(*loops));
+	if (thread_state == NULL || high < low + 64)
+		return;
+	if (py_layout.thread_loop >= 0)
+		py_frame_find_listed_loops(thread_state, low, high, loops, depth);
+	else if (py_layout.line_table == PY_LINES_LOCATIONS)
+		py_frame_find_entry_loops(thread_state, low, high, loops, depth);
+}
+
 TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *leaf)
 {
 	const char *frame = py_frame_first(thread_state);

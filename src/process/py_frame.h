@@ -37,6 +37,12 @@ TL_INTERNAL bool py_frame_thread_is_attached(void);
 TL_INTERNAL size_t py_frame_walk(const void *thread_state, struct py_frame *frames, size_t limit,
 				 bool *is_deeper);
 
+/* For each of the `depth` frames that py_frame_walk has just given, where the evaluation loop that
+ * runs it has something of its own on the C stack; 0: not known. Up to 3.9 it has nothing there.
+ * Between `low` and `high` the stack can be read. */
+TL_INTERNAL void py_frame_find_loops(const void *thread_state, uintptr_t low, uintptr_t high,
+				     uintptr_t *loops, size_t depth);
+
 /* The innermost one alone. */
 TL_INTERNAL bool py_frame_leaf(const void *thread_state, struct py_frame *frame);
 

@@ -27,17 +27,18 @@ struct py_layout_constants {
 	int minor;
 	enum py_line_table line_table;
 	int thread_frame, cframe_current;
+	int thread_loop, loop_previous, frame_is_entry;
 	int frame_code, frame_previous, frame_instruction, frame_owner;
 	int code_filename, code_first_line, code_lines, code_first_traceable, code_bytes;
 	int str_ascii_data;
 };
 
 static const struct py_layout_constants py_layout_constants[] = {
-	{8, PY_LINES_LNOTAB, 24, -1, 32, 24, 104, -1, 104, 40, 120, -1, -1, 48},
-	{9, PY_LINES_LNOTAB, 24, -1, 32, 24, 104, -1, 104, 40, 120, -1, -1, 48},
-	{10, PY_LINES_LINETABLE, 24, -1, 32, 24, 96, -1, 104, 40, 120, -1, -1, 48},
-	{11, PY_LINES_LOCATIONS, 56, 8, 32, 48, 56, 69, 112, 72, 136, 168, 184, 48},
-	{12, PY_LINES_LOCATIONS, 56, 0, 0, 8, 56, 70, 112, 68, 136, 176, 192, 40},
+	{8, PY_LINES_LNOTAB, 24, -1, -1, -1, -1, 32, 24, 104, -1, 104, 40, 120, -1, -1, 48},
+	{9, PY_LINES_LNOTAB, 24, -1, -1, -1, -1, 32, 24, 104, -1, 104, 40, 120, -1, -1, 48},
+	{10, PY_LINES_LINETABLE, 24, -1, 48, 8, -1, 32, 24, 96, -1, 104, 40, 120, -1, -1, 48},
+	{11, PY_LINES_LOCATIONS, 56, 8, 56, 16, 68, 32, 48, 56, 69, 112, 72, 136, 168, 184, 48},
+	{12, PY_LINES_LOCATIONS, 56, 0, -1, -1, -1, 0, 8, 56, 70, 112, 68, 136, 176, 192, 40},
 };
 
 /* Indexes of 8-byte words in _Py_DebugOffsets: the first one, and those from which the others are
@@ -81,6 +82,9 @@ static void py_layout_from_constants(struct py_layout *layout,
 	layout->line_table = constants->line_table;
 	layout->thread_frame = constants->thread_frame;
 	layout->cframe_current = constants->cframe_current;
+	layout->thread_loop = constants->thread_loop;
+	layout->loop_previous = constants->loop_previous;
+	layout->frame_is_entry = constants->frame_is_entry;
 	layout->frame_code = constants->frame_code;
 	layout->frame_previous = constants->frame_previous;
 	layout->frame_instruction = constants->frame_instruction;
@@ -144,6 +148,7 @@ static bool py_layout_from_debug_offsets(struct py_layout *layout, const struct 
 	layout->thread_frame =
 		py_layout_offset(words, at->current_frame, words[at->current_frame - 4], 8);
 	layout->cframe_current = -1;
+	layout->thread_loop = layout->loop_previous = layout->frame_is_entry = -1;
 	layout->frame_previous = py_layout_offset(words, at->frame + 1, words[at->frame], 8);
 	layout->frame_code = py_layout_offset(words, at->frame + 2, words[at->frame], 8);
 	layout->frame_instruction = py_layout_offset(words, at->frame + 3, words[at->frame], 8);
@@ -244,6 +249,19 @@ static const char *const py_layout_type_names[PY_LAYOUT_TYPES] = {
 	[PY_KNOWN_TYPE] = "PyType_Type",
 };
 
+static void py_layout_find_loop(struct py_layout *layout, void *library)
+{
+	void *loop = dlsym(library, "_PyEval_EvalFrameDefault");
+	const ElfW(Sym) * symbol;
+	Dl_info info;
+
+	if (loop == NULL || !dladdr1(loop, &info, (void **)&symbol, RTLD_DL_SYMENT) ||
+	    symbol == NULL)
+		return;
+	layout->loop_start = (uintptr_t)loop;
+	layout->loop_end = (uintptr_t)loop + symbol->st_size;
+}
+
 static void py_layout_find_functions(struct py_layout *layout, void *library)
 {
 	layout->is_initialized = (int (*)(void))dlsym(library, "Py_IsInitialized");
@@ -261,6 +279,7 @@ static void py_layout_find_functions(struct py_layout *layout, void *library)
 	layout->code_type = dlsym(library, "PyCode_Type");
 	for (size_t i = 0; i < PY_LAYOUT_TYPES; i++)
 		layout->types[i] = dlsym(library, py_layout_type_names[i]);
+	py_layout_find_loop(layout, library);
 }
 
 static bool py_layout_is_known(struct py_layout *layout, void *library)

@@ -65,9 +65,14 @@ struct py_layout {
 	const void *code_type;              /* &PyCode_Type */
 	const void *types[PY_LAYOUT_TYPES]; /* NULL: not found */
 	const char *version;                /* Py_GetVersion() */
+	uintptr_t loop_start,
+		loop_end; /* _PyEval_EvalFrameDefault, but what is put out of its line;
+					   0: not found */
 
 	/* The rest is for py_frame and its tests. */
 	int thread_frame, cframe_current;
+	int thread_loop, loop_previous, frame_is_entry; /* 3.10 and 3.11: each evaluation loop's
+							   record on the C stack */
 	int frame_code, frame_previous, frame_instruction, frame_owner, frame_tlbc_index;
 	int code_filename, code_name, code_qualname, code_first_line, code_lines,
 		code_first_traceable, code_bytes, code_tlbc;

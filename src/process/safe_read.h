@@ -11,4 +11,8 @@
 /* All of it, or false. Another thread may be writing there: words may be torn. */
 TL_INTERNAL bool safe_read(const void *from, void *to, size_t bytes);
 
+#define SAFE_READ_PAGE 4096u
+/* Can a byte be read of every page between the two? */
+TL_INTERNAL bool safe_read_is_there(uintptr_t from, uintptr_t to);
+
 #endif

@@ -78,8 +78,9 @@ static bool contexts_is_own(uint32_t number)
 
 TL_INTERNAL uint32_t contexts_own_frame(uint32_t stack)
 {
+	stack = stacks_blamed(stack);
 	while (stack != STACKS_ROOT && !contexts_is_own(stacks_frame(stack).function))
-		stack = stacks_frame(stack).caller;
+		stack = stacks_blamed(stacks_frame(stack).caller);
 	return stack;
 }
 
@@ -87,7 +88,8 @@ static uint32_t contexts_via(uint32_t stack)
 {
 	uint32_t own = contexts_own_frame(stack);
 
-	return own == STACKS_ROOT || own == stack ? NAMES_OTHERS : stacks_frame(own).function;
+	return own == STACKS_ROOT || own == stacks_blamed(stack) ? NAMES_OTHERS
+								 : stacks_frame(own).function;
 }
 
 TL_INTERNAL uint32_t contexts_of(uint32_t line, uint32_t stack, unsigned type)

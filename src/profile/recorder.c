@@ -7,6 +7,7 @@
 #include "../process/py_frame.h"
 #include "governor.h"
 #include "frame_memo.h"
+#include "mixed_stack.h"
 #include "names.h"
 #include "sampler.h"
 #include "sites.h"
@@ -37,9 +38,9 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 	recorder.open_ns = recorder.start_ns + delay_s * 1000000000u;
 	recorder.state = delay_s == 0 ? RECORDER_OPEN : RECORDER_WAITING;
 	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
-	if (recorder.lines == NULL || names_start() != TL_OK || stacks_start() != TL_OK ||
-	    sites_start() != TL_OK || tallies_start() != TL_OK || classes_start() != TL_OK ||
-	    maps_start() != TL_OK)
+	if (recorder.lines == NULL || names_start() != TL_OK ||
+	    stacks_start(config.native) != TL_OK || sites_start() != TL_OK ||
+	    tallies_start() != TL_OK || classes_start() != TL_OK || maps_start() != TL_OK)
 		return TL_ERR_SYSTEM;
 	return live_blocks_start(config.table_size);
 }
@@ -82,6 +83,7 @@ TL_INTERNAL void recorder_renew_locks(void)
 	maps_renew_locks();
 	frame_memo_renew_locks();
 	tallies_renew_lock();
+	native_modules_renew_lock();
 }
 
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno)
@@ -263,23 +265,52 @@ struct recorder_place {
 	uint32_t line, stack;
 };
 
+static uint32_t recorder_push(uint32_t stack, const struct py_frame *frame)
+{
+	struct frame_place place = recorder_place_of(frame);
+
+	return stacks_push(stack, place.function, place.line);
+}
+
+/* The stack with its C frames. Without a Python frame the innermost of them is `caller`, and to
+ * blame. */
+static TL_COLD uint32_t recorder_push_mixed(const void *state, const struct py_frame *frames,
+					    size_t depth, const void *caller)
+{
+	const struct py_frame place = recorder_native_frame(caller);
+	struct native_frame natives[NATIVE_STACK_DEEPEST];
+	struct mixed_frame mixed[MIXED_STACK_MOST];
+	size_t count = mixed_stack_read(&thread_self, state, depth, natives, mixed);
+	uint32_t stack = STACKS_ROOT;
+
+	while (count-- > 0) {
+		uint16_t index = mixed[count].index;
+
+		if (!mixed[count].is_native)
+			stack = recorder_push(stack, &frames[index]);
+		else if (depth > 0 || natives[index].pc != (uintptr_t)caller)
+			stack = stacks_push(stack, STACKS_NATIVE | natives[index].module,
+					    natives[index].offset);
+	}
+	return depth > 0 ? stack : recorder_push(stack, &place);
+}
+
 static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, const void *caller)
 {
 	struct recorder_place place = {.stack = STACKS_ROOT};
 	struct py_frame frames[RECORDER_DEEPEST];
+	const void *state = recorder_thread_state(layer);
 	bool is_deeper;
-	size_t depth =
-		py_frame_walk(recorder_thread_state(layer), frames, config.stack_depth, &is_deeper);
+	size_t depth = py_frame_walk(state, frames, config.stack_depth, &is_deeper);
 
+	for (size_t i = 0; i < depth; i++)
+		frames[i] = recorder_stamped(&frames[i]);
+	if (TL_RARELY(config.native))
+		place.stack = recorder_push_mixed(state, frames, depth, caller);
 	if (depth == 0)
 		frames[depth++] = recorder_native_frame(caller);
-	for (size_t i = depth; i-- > 0;) {
-		struct frame_place frame;
-
-		frames[i] = recorder_stamped(&frames[i]);
-		frame = recorder_place_of(&frames[i]);
-		place.stack = stacks_push(place.stack, frame.function, frame.line);
-	}
+	for (size_t i = depth; i-- > 0 && !config.native;)
+		place.stack = recorder_push(place.stack, &frames[i]);
 	place.line = recorder_site_line_of(&frames[0]);
 	return place;
 }

@@ -1,4 +1,4 @@
-/* links: ../cli/profile/reader.c ../cli/profile/profile_read.c ../cli/profile/profile.c ../cli/profile/rows.c ../cli/profile/tree.c ../cli/base/keep.c ../cli/base/region.c ../cli/base/fail.c ../cli/base/lookup.c base/text.c */
+/* links: ../cli/profile/reader.c ../cli/profile/symbols.c ../cli/profile/profile_read.c ../cli/profile/profile.c ../cli/profile/rows.c ../cli/profile/tree.c ../cli/base/keep.c ../cli/base/region.c ../cli/base/fail.c ../cli/base/lookup.c base/text.c */
 /* profile_parse: whatever a snapshot holds, reading and grouping it stays inside its arrays. */
 #include "../../cli/base/region.h"
 #include "../../cli/profile/profile_read.h"

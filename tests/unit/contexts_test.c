@@ -1,4 +1,4 @@
-/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/safe_read.c process/py_type.c process/py_layout.c process/own_code.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/classes.c profile/live_blocks.c profile/frame_memo.c profile/tallies.c profile/maps.c profile/recorder.c profile/contexts.c */
+/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/safe_read.c process/py_type.c process/py_layout.c process/own_code.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/classes.c profile/live_blocks.c profile/frame_memo.c profile/tallies.c profile/maps.c profile/mixed_stack.c profile/recorder.c profile/contexts.c */
 #include "profile/contexts.h"
 
 #include "profile/names.h"
@@ -77,6 +77,22 @@ static void a_library_function_is_told_apart_by_who_of_the_program_called_it(voi
 	assert_true(context_of("loads", "keeps")->held[0] == 2000);
 	assert_true(context_of("loads", "drops")->held[0] == 1000);
 	assert_true(context_of("keeps", "")->held[0] == 1000); /* its own code: via nobody */
+}
+
+static void c_frames_are_in_nobodys_way(void **state)
+{
+	(void)state;
+	fake_native_count = 0;
+	fake_push_native(2, 0x1234);
+	config.native = true;
+	born_in(&loads, &keeps);
+	born_in(NULL, &keeps);
+	config.native = false;
+	born_in(&loads, &keeps);
+	contexts_tick(2 * SECOND);
+
+	assert_true(context_of("loads", "keeps")->held[0] == 2000);
+	assert_true(context_of("keeps", "")->held[0] == 1000);
 }
 
 static void what_has_died_is_not_held_and_before_OLDER_nothing_is(void **state)
@@ -165,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(
 			a_library_function_is_told_apart_by_who_of_the_program_called_it, empty),
+		cmocka_unit_test_setup(c_frames_are_in_nobodys_way, empty),
 		cmocka_unit_test_setup(what_has_died_is_not_held_and_before_OLDER_nothing_is,
 				       empty),
 		cmocka_unit_test_setup(its_life_begins_with_the_last_epoch_at_which_it_held_nothing,

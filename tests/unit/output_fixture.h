@@ -363,11 +363,25 @@ static const struct snapshot_frame fixture_frames[] = {
 	{0},
 	{.parent = 0,
 	 .site = UINT32_MAX,
+	 .module = UINT32_MAX,
 	 .function = "<module>",
 	 .file = "test_leaks.py",
 	 .line = 90},
-	{.parent = 1, .site = 0, .line = 38},
-	{.parent = 1, .site = 1, .line = 7},
+	{.parent = 1, .site = 0, .module = UINT32_MAX, .line = 38},
+	{.parent = 1, .site = 1, .module = UINT32_MAX, .line = 7},
+	{.parent = 2,
+	 .site = UINT32_MAX,
+	 .module = 0,
+	 .offset = 0x1a2b,
+	 .function = "",
+	 .file = "/usr/lib/lib\"foo.so.1"},
+};
+
+static const struct snapshot_module fixture_modules[] = {
+	{.path = "/usr/lib/lib\"foo.so.1",
+	 .build_id = (const uint8_t *)"\x01\xab\xf0",
+	 .build_id_length = 3},
+	{.path = "linux-vdso.so.1"},
 };
 
 static const struct snapshot_stack fixture_stacks[] = {
@@ -450,6 +464,8 @@ static const struct snapshot fixture_snapshot = {
 	.line_count = TL_COUNT_OF(fixture_lines),
 	.frames = fixture_frames,
 	.frame_count = TL_COUNT_OF(fixture_frames),
+	.modules = fixture_modules,
+	.module_count = TL_COUNT_OF(fixture_modules),
 	.stacks = fixture_stacks,
 	.stack_count = TL_COUNT_OF(fixture_stacks),
 	.contexts = fixture_contexts,

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "process/config.h"
+#include "process/native_stack.h"
 #include "process/py_class.h"
 #include "process/py_frame.h"
 #include "profile/recorder.h"
@@ -139,6 +140,74 @@ TL_INTERNAL size_t py_frame_function_name(const struct py_frame *frame, char *bu
 TL_INTERNAL size_t py_frame_file_name(const struct py_frame *frame, char *buffer, size_t capacity)
 {
 	return fake_copy(fake_of(frame)->file, buffer, capacity);
+}
+
+/* The C frames, innermost first; of their loops nothing is known. */
+static struct native_frame fake_natives[64];
+static size_t fake_native_count;
+static struct native_module fake_modules[] = {{.path = "/lib/agent.so"},
+					      {.path = "/lib/libpython.so"},
+					      {.path = "/lib/extension.so"}};
+
+static inline void fake_push_native(uint16_t module, uint32_t offset)
+{
+	memmove(fake_natives + 1, fake_natives, fake_native_count * sizeof(fake_natives[0]));
+	fake_natives[0] = (struct native_frame){.pc = offset, .offset = offset, .module = module};
+	fake_native_count++;
+}
+
+TL_INTERNAL bool native_stack_range(struct thread *thread, struct native_range *range)
+{
+	(void)thread;
+	(void)range;
+	return true;
+}
+
+TL_INTERNAL size_t native_stack_walk(const struct native_range *range, uintptr_t until,
+				     struct native_frame *frames, size_t limit)
+{
+	(void)range;
+	(void)until;
+	for (size_t i = 0; i < fake_native_count && i < limit; i++)
+		frames[i] = fake_natives[i];
+	return fake_native_count;
+}
+
+TL_INTERNAL uint16_t native_stack_own_module(void)
+{
+	return 0;
+}
+
+TL_INTERNAL uint16_t native_modules_count(void)
+{
+	return TL_COUNT_OF(fake_modules);
+}
+
+TL_INTERNAL const struct native_module *native_modules_at(uint16_t number)
+{
+	return &fake_modules[number];
+}
+
+TL_INTERNAL uint16_t native_modules_known(uintptr_t address)
+{
+	return address < 0x10000 ? 2 : NATIVE_MODULES_NONE;
+}
+
+TL_INTERNAL void native_modules_name_all(void)
+{
+}
+
+TL_INTERNAL void native_modules_renew_lock(void)
+{
+}
+
+TL_INTERNAL void py_frame_find_loops(const void *thread_state, uintptr_t low, uintptr_t high,
+				     uintptr_t *loops, size_t depth)
+{
+	(void)thread_state;
+	(void)low;
+	(void)high;
+	memset(loops, 0, depth * sizeof(*loops));
 }
 
 /* No classes, but where the test has a word to say. */

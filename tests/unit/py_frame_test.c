@@ -203,6 +203,81 @@ static void what_is_no_code_object_makes_the_stack_empty(void **state)
 	assert_int_equal(walk(found, FRAMES, &is_deeper), 0);
 }
 
+/* ---- Loops ---- */
+
+static uintptr_t loops[FRAMES];
+static char loop_records[FRAMES][64];
+
+static void find_loops(const void *low, const void *high, size_t depth)
+{
+	memset(loops, 0xee, sizeof(loops));
+	py_frame_find_loops(thread_state, (uintptr_t)low, (uintptr_t)high, loops, depth);
+}
+
+/* loop_records[0] -> loop_records[1] -> ... */
+static void chain_loops(int thread, int previous)
+{
+	py_layout.thread_loop = thread;
+	py_layout.loop_previous = previous;
+	for (int i = 0; i + 1 < FRAMES; i++)
+		put_pointer(loop_records[i], previous, loop_records[i + 1]);
+	put_pointer(thread_state, thread, loop_records[0]);
+}
+
+static void a_loop_of_3_12_leaves_its_record_behind_the_frames_that_it_runs(void **state)
+{
+	(void)state;
+	py_layout.thread_loop = -1;
+	frames[2][70] = frames[5][70] = 3;
+	find_loops(frames, frames[FRAMES - 1], 4);
+
+	assert_int_equal(loops[0], (uintptr_t)frames[2]);
+	assert_int_equal(loops[1], (uintptr_t)frames[2]);
+	assert_int_equal(loops[2], (uintptr_t)frames[5]);
+	assert_int_equal(loops[3], (uintptr_t)frames[5]);
+
+	find_loops(frames[3], frames[FRAMES - 1], 4); /* the first record is not on this stack */
+	assert_int_equal(loops[1], 0);
+	assert_int_equal(loops[2], (uintptr_t)frames[5]);
+	find_loops(frames, frames[FRAMES - 1], 6); /* those behind the last record */
+	assert_int_equal(loops[4], 0);
+	find_loops(frames, frames, 4); /* a stack that is not known */
+	assert_int_equal(loops[0], 0);
+}
+
+static void the_first_frame_of_each_loop_of_3_11_is_marked(void **state)
+{
+	(void)state;
+	chain_loops(80, 16);
+	py_layout.frame_is_entry = 300;
+	frames[0][300] = frames[3][300] = 1;
+	frames[2][70] = 3; /* not complete */
+	find_loops(loop_records, loop_records + FRAMES, 4);
+
+	assert_int_equal(loops[0], (uintptr_t)loop_records[0]);
+	assert_int_equal(loops[1], (uintptr_t)loop_records[1]);
+	assert_int_equal(loops[2], (uintptr_t)loop_records[1]);
+	assert_int_equal(loops[3], (uintptr_t)loop_records[2]);
+}
+
+static void each_frame_of_3_10_has_a_loop_and_a_chain_that_leaves_the_stack_ends(void **state)
+{
+	(void)state;
+	use_layout_of_3_8();
+	py_layout.line_table = PY_LINES_LINETABLE;
+	put_pointer(thread_state, 24, frames[0]);
+	for (int i = 0; i + 1 < FRAMES; i++)
+		put_pointer(frames[i], 24, frames[i + 1]);
+	chain_loops(80, 8);
+	py_layout.frame_is_entry = -1;
+	put_pointer(loop_records[1], 8, codes);
+	find_loops(loop_records, loop_records + FRAMES, 3);
+
+	assert_int_equal(loops[0], (uintptr_t)loop_records[0]);
+	assert_int_equal(loops[1], (uintptr_t)loop_records[1]);
+	assert_int_equal(loops[2], 0);
+}
+
 static void a_ring_of_entries_from_c_does_not_hang(void **state)
 {
 	struct py_frame found[FRAMES];
@@ -634,6 +709,9 @@ int main(void)
 		TEST(a_generator_that_has_not_begun_is_there_and_on_its_first_line),
 		TEST(what_is_no_code_object_makes_the_stack_empty),
 		TEST(a_ring_of_entries_from_c_does_not_hang),
+		TEST(a_loop_of_3_12_leaves_its_record_behind_the_frames_that_it_runs),
+		TEST(the_first_frame_of_each_loop_of_3_11_is_marked),
+		TEST(each_frame_of_3_10_has_a_loop_and_a_chain_that_leaves_the_stack_ends),
 		TEST(no_thread_state_or_no_frame_is_an_empty_stack),
 		TEST(references_may_be_tagged_from_3_14_on),
 		TEST(free_threaded_3_14_runs_a_copy_of_the_bytecode_for_each_thread),

@@ -1,4 +1,4 @@
-/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c process/safe_read.c process/py_type.c profile/classes.c profile/live_blocks.c process/py_layout.c profile/frame_memo.c profile/tallies.c profile/maps.c profile/recorder.c */
+/* links: base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c process/safe_read.c process/py_type.c profile/classes.c profile/live_blocks.c process/py_layout.c profile/frame_memo.c profile/tallies.c profile/maps.c profile/mixed_stack.c profile/recorder.c */
 #include "profile/recorder.h"
 
 #include "base/clock.h"
@@ -232,6 +232,58 @@ static void without_a_python_frame_the_caller_is_blamed(void **state)
 	assert_int_equal(take(0x1000), 1);
 	assert_int_equal(stacks_frame(held[0].stack).function, function);
 	assert_int_equal(stacks_frame(held[0].stack).caller, STACKS_ROOT);
+}
+
+static void push_natives(void)
+{
+	fake_native_count = 0;
+	fake_push_native(2, 0x500);
+	fake_push_native(2, 0x1234); /* CALLER */
+	fake_push_native(0, 0x10);   /* the agent's own */
+	config.native = true;
+}
+
+/* The C frames of an interpreter whose loop is not found stand inside of the innermost Python
+ * frame. */
+static void c_frames_are_part_of_the_stack_and_not_to_blame(void **state)
+{
+	struct stack_frame frame;
+
+	(void)state;
+	push_natives();
+	born(0x1000, 700);
+	config.native = false;
+	take(0x1000);
+	frame = stacks_frame(held[0].stack);
+
+	assert_int_equal(figures_of(12).counted, 1);
+	assert_int_equal(frame.function, STACKS_NATIVE | 2);
+	assert_int_equal(frame.line, 0x1234);
+	frame = stacks_frame(frame.caller);
+	assert_int_equal(frame.function, STACKS_NATIVE | 2);
+	assert_int_equal(frame.line, 0x500);
+	frame = stacks_frame(frame.caller);
+	assert_int_equal(frame.line, 12);
+	assert_string_equal(names_text(names_function(frame.function)->name), "make");
+}
+
+static void without_a_python_frame_the_innermost_c_frame_is_blamed(void **state)
+{
+	struct stack_frame frame;
+
+	(void)state;
+	push_natives();
+	fake_depth = 0;
+	born(0x1000, 700);
+	config.native = false;
+	take(0x1000);
+	frame = stacks_frame(held[0].stack);
+
+	assert_int_equal(frame.function, names_function_of_address(0x1234));
+	frame = stacks_frame(frame.caller);
+	assert_int_equal(frame.function, STACKS_NATIVE | 2);
+	assert_int_equal(frame.line, 0x500);
+	assert_int_equal(frame.caller, STACKS_ROOT);
 }
 
 static void the_short_way_counts_a_native_caller_that_was_met(void **state)
@@ -670,6 +722,9 @@ int main(void)
 		cmocka_unit_test_setup(the_shortest_way_counts_what_the_short_one_has_counted,
 				       exhaustive),
 		cmocka_unit_test_setup(a_function_that_becomes_another_unseen_is_told_apart,
+				       exhaustive),
+		cmocka_unit_test_setup(c_frames_are_part_of_the_stack_and_not_to_blame, exhaustive),
+		cmocka_unit_test_setup(without_a_python_frame_the_innermost_c_frame_is_blamed,
 				       exhaustive),
 		cmocka_unit_test_setup(the_short_way_counts_a_native_caller_that_was_met,
 				       exhaustive),

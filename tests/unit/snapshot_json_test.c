@@ -112,7 +112,10 @@ static void is_the_whole_profile_as_one_valid_document(void **state)
 	assert_holds(contents, "\"kind\":\"native\",\"first_line\":0,\"line\":0,");
 	assert_holds(
 		contents,
-		"\"frames\":[null,[0,-1,90,\"<module>\",\"test_leaks.py\"],[1,0,38],[1,1,7]],"
+		"\"frames\":[null,[0,-1,90,\"<module>\",\"test_leaks.py\"],[1,0,38],[1,1,7],"
+		"[2,-1,0,\"<native lib\\\"foo.so.1+0x1a2b>\",\"/usr/lib/lib\\\"foo.so.1\",0,6699]],"
+		"\"modules\":[{\"path\":\"/usr/lib/lib\\\"foo.so.1\",\"build_id\":\"01abf0\"},"
+		"{\"path\":\"linux-vdso.so.1\",\"build_id\":\"\"}],"
 		"\"stacks\":[{\"frame\":2,\"context\":null,\"live_bytes\":[5400000.40,1234.50],"
 		"\"live_count\":[9900.25,12.13],\"live_samples\":196,\"oldest_seconds\":12.50,"
 		"\"youngest_seconds\":0.01},");
@@ -138,11 +141,13 @@ static void an_empty_profile_is_a_valid_document(void **state)
 	(void)state;
 	snapshot.site_count = snapshot.line_count = snapshot.frame_count = 0;
 	snapshot.stack_count = snapshot.map_count = 0;
-	snapshot.context_count = snapshot.alarm_count = snapshot.type_count = 0;
+	snapshot.module_count = snapshot.context_count = snapshot.alarm_count =
+		snapshot.type_count = 0;
 	contents = written();
 
-	assert_holds(contents, "\"functions\":[],\"frames\":[],\"stacks\":[],\"contexts\":[],"
-			       "\"alarms\":[],\"types\":[],\"uncertain\":[],\"maps\":[]}\n");
+	assert_holds(contents,
+		     "\"functions\":[],\"frames\":[],\"modules\":[],\"stacks\":[],\"contexts\":[],"
+		     "\"alarms\":[],\"types\":[],\"uncertain\":[],\"maps\":[]}\n");
 	free(contents);
 }
 

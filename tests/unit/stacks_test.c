@@ -11,7 +11,7 @@
 static int start(void **state)
 {
 	(void)state;
-	return stacks_start() == TL_OK ? 0 : -1;
+	return stacks_start(false) == TL_OK ? 0 : -1;
 }
 
 static int forget(void **state)
@@ -51,6 +51,23 @@ static void a_stack_differs_by_caller_function_and_line(void **state)
 		for (size_t j = 0; j < i; j++)
 			assert_int_not_equal(stacks[i], stacks[j]);
 	}
+}
+
+static void of_native_frames_the_caller_with_a_function_is_to_blame(void **state)
+{
+	uint32_t outer = stacks_push(STACKS_ROOT, STACKS_NATIVE | 1, 0x1234);
+	uint32_t python = stacks_push(outer, 7, 70);
+	uint32_t inner = stacks_push(stacks_push(python, STACKS_NATIVE | 2, 5), STACKS_NATIVE | 1,
+				     0xffffffff);
+	struct stack_frame leaf = stacks_frame(inner);
+
+	(void)state;
+
+	assert_true(stacks_is_native(&leaf));
+	assert_int_equal(leaf.line, 0xffffffff);
+	assert_int_equal(stacks_blamed(inner), python);
+	assert_int_equal(stacks_blamed(python), python);
+	assert_int_equal(stacks_blamed(outer), STACKS_ROOT);
 }
 
 static void a_stack_leads_back_to_its_root(void **state)
@@ -137,6 +154,8 @@ static void threads_agree_on_the_numbers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(of_native_frames_the_caller_with_a_function_is_to_blame,
+				       forget),
 		cmocka_unit_test_setup(the_same_frames_are_the_same_stack, forget),
 		cmocka_unit_test_setup(a_stack_differs_by_caller_function_and_line, forget),
 		cmocka_unit_test_setup(a_stack_leads_back_to_its_root, forget),
