@@ -311,22 +311,36 @@ static bool elastic_post_load(void)
 	return !TL_LOAD(elastic_post.is_missing);
 }
 
-static void *elastic_post_main(void *unused)
+/* Under the lock: sends until the queue is empty. False: there is no way to the server. */
+static bool elastic_post_talk(void)
 {
 	bool is_open;
+
+	pthread_mutex_unlock(&elastic_post.lock);
+	is_open = elastic_http_open();
+	pthread_mutex_lock(&elastic_post.lock);
+	while (is_open && !elastic_post.must_stop && !elastic_queue_is_empty())
+		elastic_post_go_on();
+	pthread_mutex_unlock(&elastic_post.lock);
+	if (is_open)
+		elastic_http_close();
+	pthread_mutex_lock(&elastic_post.lock);
+	return is_open;
+}
+
+static void *elastic_post_main(void *unused)
+{
+	bool is_loaded;
 
 	thread_self.busy = true; /* never profile ourselves */
 	prctl(PR_SET_NAME, "trackleak-post");
 	elastic_post_authorize();
-	is_open = elastic_post_load() && elastic_http_open();
+	is_loaded = elastic_post_load();
 	pthread_mutex_lock(&elastic_post.lock);
-	while (is_open && !elastic_post.must_stop && !elastic_queue_is_empty())
-		elastic_post_go_on();
-	if (is_open) {
-		pthread_mutex_unlock(&elastic_post.lock);
-		elastic_http_close();
-		pthread_mutex_lock(&elastic_post.lock);
-	}
+	/* Again, for what was queued while it closed the connection: no other thread is started. */
+	while (is_loaded && !elastic_post.must_stop && !elastic_queue_is_empty() &&
+	       elastic_post_talk())
+		continue;
 	elastic_post.is_running = false;
 	pthread_cond_broadcast(&elastic_post.changed);
 	pthread_mutex_unlock(&elastic_post.lock);

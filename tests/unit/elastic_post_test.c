@@ -34,8 +34,15 @@ bool elastic_http_open(void)
 	return true;
 }
 
+static void (*while_it_closes)(void);
+
 void elastic_http_close(void)
 {
+	void (*run)(void) = while_it_closes;
+
+	while_it_closes = NULL;
+	if (run != NULL)
+		run();
 }
 
 void elastic_http_forget(void)
@@ -139,6 +146,23 @@ static void what_is_committed_arrives(void **state)
 	assert_int_equal(counts.delivered, 5);
 	assert_int_equal(counts.lost, 0);
 	assert_string_equal(said, "");
+}
+
+static void dump_more(void)
+{
+	dump(2);
+}
+
+/* It was left to a thread that had looked at the queue for the last time. */
+static void what_comes_while_the_connection_is_closed_is_sent_too(void **state)
+{
+	(void)state;
+	while_it_closes = dump_more;
+	dump(3);
+	for (unsigned i = 0; i < 5000 && elastic_post_counts().delivered < 5; i++)
+		usleep(1000);
+
+	assert_int_equal(elastic_post_counts().delivered, 5);
 }
 
 static void a_dump_without_documents_posts_nothing(void **state)
@@ -364,6 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SHIPPING(what_is_committed_arrives),
+		SHIPPING(what_comes_while_the_connection_is_closed_is_sent_too),
 		SHIPPING(a_dump_without_documents_posts_nothing),
 		SHIPPING(a_large_dump_is_more_than_one_request),
 		SHIPPING(the_oldest_of_more_than_100_goes_and_is_counted),
