@@ -11,6 +11,7 @@
 #include "../base/pages.h"
 #include "../output/event_log.h"
 #include "../process/config.h"
+#include "../profile/blame.h"
 #include "../profile/names.h"
 #include "../profile/recorder.h"
 #include "../profile/sites.h"
@@ -129,7 +130,7 @@ TL_INTERNAL void hook_events_born(const void *block, size_t size, enum live_laye
 	    !recorder_is_open() || !hook_events_insert((uintptr_t)block))
 		return;
 
-	struct line_figures line = sites_copy_line(recorder_find_line(layer, caller));
+	struct line_figures line = sites_copy_line(blame_line(layer, caller));
 	const struct function *function = names_function(sites_copy_life(line.site).function);
 
 	if (function->kind == FUNCTION_NATIVE && function->name == 0)

@@ -1,13 +1,12 @@
 #include "recorder.h"
 
 #include "../base/clock.h"
-#include "../base/hash.h"
-#include "../base/pages.h"
 #include "../process/config.h"
+#include "../process/native_modules.h"
 #include "../process/py_frame.h"
+#include "blame.h"
 #include "governor.h"
 #include "frame_memo.h"
-#include "mixed_stack.h"
 #include "names.h"
 #include "sampler.h"
 #include "sites.h"
@@ -16,8 +15,6 @@
 
 #include <errno.h>
 
-#define RECORDER_LINES   8192u
-#define RECORDER_DEEPEST 512
 #define RECORDER_TICK_NS (1000000000u / CLOCK_TICKS_PER_S)
 
 enum recorder_state { RECORDER_WAITING, RECORDER_OPEN, RECORDER_PAUSED };
@@ -27,9 +24,6 @@ static struct {
 	uint64_t open_ns;          /* when counting begins */
 	enum recorder_state state; /* atomic */
 	struct recorder_losses losses;
-	/* Decoded lines: 40 bits of what the line depends on, 24 of the line. Lossy, each entry
-	 * whole in itself. */
-	uint64_t *lines;
 } recorder;
 
 TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
@@ -37,8 +31,7 @@ TL_INTERNAL enum tl_err recorder_start(uint64_t delay_s)
 	recorder.start_ns = clock_coarse_ns();
 	recorder.open_ns = recorder.start_ns + delay_s * 1000000000u;
 	recorder.state = delay_s == 0 ? RECORDER_OPEN : RECORDER_WAITING;
-	recorder.lines = pages_map(RECORDER_LINES * sizeof(uint64_t));
-	if (recorder.lines == NULL || names_start() != TL_OK ||
+	if (blame_start() != TL_OK || names_start() != TL_OK ||
 	    stacks_start(config.native) != TL_OK || sites_start() != TL_OK ||
 	    tallies_start() != TL_OK || classes_start() != TL_OK || maps_start() != TL_OK)
 		return TL_ERR_SYSTEM;
@@ -181,170 +174,13 @@ TL_INTERNAL struct recorder_losses recorder_losses(void)
 	};
 }
 
-/* The line a frame is at. Decoding is linear in the function's table, so what was decoded is
- * remembered. */
-static uint32_t recorder_line_of(const struct py_frame *frame)
-{
-	uint64_t what[2] = {py_frame_line_table_identity(frame),
-			    (uint64_t)(uint32_t)frame->instruction};
-	uint64_t key = hash_bytes(what, sizeof(what), (uintptr_t)frame->code) | 1;
-	uint64_t *entry = &recorder.lines[key % RECORDER_LINES], known = TL_LOAD(*entry);
-	int32_t line;
-
-	if (known >> 24 == key >> 24)
-		return (uint32_t)(known & 0xffffff);
-	line = py_frame_line(frame);
-	if (line > 0xffffff || line < 0)
-		line = 0;
-	TL_STORE(*entry, (key & ~UINT64_C(0xffffff)) | (uint32_t)line);
-	return (uint32_t)line;
-}
-
-/* The frame as frame_memo wants it. */
-static struct py_frame recorder_stamped(const struct py_frame *frame)
-{
-	struct py_frame stamped = *frame;
-
-	if (!TL_LOAD(frame_memo_is_sound) && frame->instruction != FRAME_MEMO_NATIVE)
-		stamped.at = py_frame_stamp(frame);
-	return stamped;
-}
-
-/* `frame` is a stamped one. */
-static struct frame_place recorder_place_of(const struct py_frame *frame)
-{
-	struct frame_place place;
-
-	if (TL_MOSTLY(frame_memo_find(frame, &place)))
-		return place;
-	if (frame->instruction == FRAME_MEMO_NATIVE)
-		place = (struct frame_place){
-			.function = names_function_of_address((uintptr_t)frame->code)};
-	else
-		place = (struct frame_place){.function = names_function_of_frame(frame),
-					     .line = recorder_line_of(frame)};
-	frame_memo_remember(frame, &place);
-	return place;
-}
-
-/* The line to blame where this, stamped, is the innermost frame. */
-static uint32_t recorder_site_line_of(const struct py_frame *frame)
-{
-	struct frame_place place = recorder_place_of(frame);
-
-	if (TL_RARELY(place.site_line == SITES_OTHERS)) {
-		place.site_line = sites_line(place.function, place.line);
-		frame_memo_remember(frame, &place);
-	}
-	return place.site_line;
-}
-
-static struct py_frame recorder_native_frame(const void *caller)
-{
-	return (struct py_frame){.code = caller, .instruction = FRAME_MEMO_NATIVE};
-}
-
-static void *recorder_thread_state(enum live_layer layer)
-{
-	return py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
-}
-
-/* The line to blame, by the innermost frame alone. */
-TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *caller)
-{
-	struct py_frame frame;
-
-	if (!py_frame_leaf(recorder_thread_state(layer), &frame))
-		frame = recorder_native_frame(caller);
-	frame = recorder_stamped(&frame);
-	return recorder_site_line_of(&frame);
-}
-
-/* The line to blame (sites.h), and the stack that leads there (stacks.h). */
-struct recorder_place {
-	uint32_t line, stack;
-};
-
-static uint32_t recorder_push(uint32_t stack, const struct py_frame *frame)
-{
-	struct frame_place place = recorder_place_of(frame);
-
-	return stacks_push(stack, place.function, place.line);
-}
-
-/* The stack with its C frames. Without a Python frame the innermost of them is `caller`, and to
- * blame. */
-static TL_COLD uint32_t recorder_push_mixed(const void *state, const struct py_frame *frames,
-					    size_t depth, const void *caller)
-{
-	const struct py_frame place = recorder_native_frame(caller);
-	struct native_frame natives[NATIVE_STACK_DEEPEST];
-	struct mixed_frame mixed[MIXED_STACK_MOST];
-	size_t count = mixed_stack_read(&thread_self, state, depth, natives, mixed);
-	uint32_t stack = STACKS_ROOT;
-
-	while (count-- > 0) {
-		uint16_t index = mixed[count].index;
-
-		if (!mixed[count].is_native)
-			stack = recorder_push(stack, &frames[index]);
-		else if (depth > 0 || natives[index].pc != (uintptr_t)caller)
-			stack = stacks_push(stack, STACKS_NATIVE | natives[index].module,
-					    natives[index].offset);
-	}
-	return depth > 0 ? stack : recorder_push(stack, &place);
-}
-
-static TL_COLD struct recorder_place recorder_find_place(enum live_layer layer, const void *caller)
-{
-	struct recorder_place place = {.stack = STACKS_ROOT};
-	struct py_frame frames[RECORDER_DEEPEST];
-	const void *state = recorder_thread_state(layer);
-	bool is_deeper;
-	size_t depth = py_frame_walk(state, frames, config.stack_depth, &is_deeper);
-
-	for (size_t i = 0; i < depth; i++)
-		frames[i] = recorder_stamped(&frames[i]);
-	if (TL_RARELY(config.native))
-		place.stack = recorder_push_mixed(state, frames, depth, caller);
-	if (depth == 0)
-		frames[depth++] = recorder_native_frame(caller);
-	for (size_t i = depth; i-- > 0 && !config.native;)
-		place.stack = recorder_push(place.stack, &frames[i]);
-	place.line = recorder_site_line_of(&frames[0]);
-	return place;
-}
-
-static TL_APART struct py_frame_spot recorder_peek_stamped(const void *state, const char *caller)
-{
-	struct py_frame frame;
-
-	if (!py_frame_leaf(state, &frame))
-		return (struct py_frame_spot){.code = caller};
-	return (struct py_frame_spot){.code = frame.code, .at = py_frame_stamp(&frame)};
-}
-
-/* The frame to blame, unchecked or stamped. No code: the interpreter is down, and more than
- * counting may be due. */
-static inline struct py_frame_spot recorder_peek(const char *caller)
-{
-	void *state = recorder_thread_state(LIVE_LIBC);
-
-	if (state == NULL)
-		return (struct py_frame_spot){.code = py_frame_interpreter_is_down() ? NULL
-										     : caller};
-	if (TL_MOSTLY(TL_LOAD(frame_memo_is_sound)))
-		return py_frame_peek(state, caller);
-	return recorder_peek_stamped(state, caller);
-}
-
 TL_INTERNAL bool recorder_counts_again(struct thread *thread, size_t size, const void *caller)
 {
 	struct tally_entry *entry;
 
 	if (TL_RARELY(size < sampler_min_size))
 		return false;
-	entry = tallies_find(thread, recorder_peek(caller));
+	entry = tallies_find(thread, blame_peek(caller));
 	if (TL_RARELY(entry == NULL || !sampler_only_counts(thread)))
 		return false;
 	tallies_add(entry, size);
@@ -359,7 +195,7 @@ TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const 
 
 	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN)
 		return false;
-	spot = recorder_peek(caller);
+	spot = blame_peek(caller);
 	if (!frame_memo_find(&(struct py_frame){.code = spot.code, .at = spot.at}, &place) ||
 	    place.site_line == SITES_OTHERS || !sampler_only_counts(thread))
 		return false;
@@ -421,7 +257,7 @@ static void recorder_insert_aged(struct thread *thread, struct live_block block,
 static TL_COLD void recorder_sampled(struct thread *thread, const struct recorder_birth *birth,
 				     bool is_counted)
 {
-	struct recorder_place place = recorder_find_place(birth->layer, birth->caller);
+	struct blame_place place = blame_place(birth->layer, birth->caller);
 
 	if (is_counted)
 		sites_count(place.line, birth->size);
@@ -462,7 +298,7 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 		return;
 
 	if (!is_sample) {
-		sites_count(recorder_find_line(birth->layer, birth->caller), birth->size);
+		sites_count(blame_line(birth->layer, birth->caller), birth->size);
 		return;
 	}
 
@@ -599,7 +435,7 @@ TL_INTERNAL void recorder_mapped(uintptr_t start, size_t bytes, bool is_arena, c
 		if (!recorder_is_open())
 			return;
 
-		struct recorder_place place = recorder_find_place(LIVE_LIBC, caller);
+		struct blame_place place = blame_place(LIVE_LIBC, caller);
 		struct site_sample sample = {
 			.size = bytes, .probability = 1, .is_small = bytes < sampler_min_size};
 

@@ -34,10 +34,6 @@ TL_INTERNAL void recorder_renew_locks(void);
 TL_INTERNAL bool recorder_enter(struct thread *thread, int *saved_errno);
 TL_INTERNAL void recorder_leave(struct thread *thread, int saved_errno);
 
-/* The line that is blamed for an allocation made now (a number of sites.h): the innermost Python
- * frame's, or where there is none, the calling place `caller`. */
-TL_INTERNAL uint32_t recorder_find_line(enum live_layer layer, const void *caller);
-
 /* A block was handed out. `charged`: bytes that the hook took from the countdown for it (size, or
  * more for a realloc). `caller`: return address of the allocation function, blamed where there is
  * no Python frame. `is_growth`: `size` bytes were added to a block that is known otherwise. `aged`:

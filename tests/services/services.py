@@ -48,7 +48,7 @@ def make_flask():
 
     app = Flask(__name__)
 
-    @app.get("/work/<int:number>")
+    @app.get("/answer/<int:number>")
     def answer(number):
         return jsonify(work(number))
 
@@ -64,7 +64,7 @@ def make_fastapi():
 
     app = FastAPI()
 
-    @app.get("/work/{number}")
+    @app.get("/answer/{number}")
     def answer(number: int):  # in a thread of its pool
         return work(number)
 

@@ -143,7 +143,7 @@ class Load:
         while self.running:
             number = (number + 1) % QUESTIONS
             try:
-                answer = ask(self.port, "/work/%d" % number)
+                answer = ask(self.port, "/answer/%d" % number)
             except (OSError, http.client.HTTPException):
                 self.broken += 1
                 time.sleep(0.05)
@@ -191,7 +191,7 @@ def test_web(start, name):
     port = free_port()
     plain = start(make(port, kind), library=None)
     wait_until_up(plain, port)
-    truth = [ask(port, "/work/%d" % number) for number in range(QUESTIONS)]
+    truth = [ask(port, "/answer/%d" % number) for number in range(QUESTIONS)]
     assert [json.loads(body) for _, body in truth] == [work(number) for number in range(QUESTIONS)]
     plain_status = plain.end()
 
