@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 import harness  # noqa: E402
 import interpreters  # noqa: E402
 import watchdog  # noqa: E402
+from packages import Missing, folder_with  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -109,20 +109,10 @@ def packages():
     """packages(python, "numpy") is a folder for PYTHONPATH that holds it, or the test is skipped. Kept in the cache."""
 
     def install(python, *names):
-        folder = interpreters.CACHE / "packages" / ("%s-%s" % (python.name, "-".join(names)))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with open(str(folder) + ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                got = subprocess.run(
-                    [sys.executable, "-m", "pip", "install", "-q", "--only-binary=:all:", "--implementation", "cp",
-                     "--python-version", "%d.%d" % python.version[:2], "--target", str(folder) + ".part", *names],
-                    capture_output=True, text=True)
-                if got.returncode:
-                    pytest.skip("%s cannot be installed for %s: %s"
-                                % (" ".join(names), python.name, got.stderr.strip().splitlines()[-1:]))
-                os.rename(str(folder) + ".part", folder)
-        return str(folder)
+        try:
+            return folder_with(python, *names)
+        except Missing as why:
+            pytest.skip(str(why))
 
     return install
 

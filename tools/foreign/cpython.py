@@ -26,6 +26,7 @@ import time
 import xml.etree.ElementTree as xml
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "whole"))
@@ -44,8 +45,13 @@ MUST = """test_gc test_capi test_embed test_threading test_thread test_fork1 tes
     test_multiprocessing_forkserver test_multiprocessing_spawn test_multiprocessing_main_handling test_asyncio test_faulthandler
     test_tracemalloc test_mmap test_ctypes ctypes.test test_sqlite3 test_sqlite test_io test_os test_signal""".split()
 AGAIN = 3
-MODULE_SECONDS = 900
 STATUS = {0: "passed", 2: "failed", 3: "environment changed", 4: "no tests ran"}
+
+
+class Subject(NamedTuple):
+    library: Path
+    fingerprint: str  # of its bytes
+    patience: int  # seconds for a module
 
 
 def suite_of(python):
@@ -74,14 +80,14 @@ def cases_of(report):
     return cases
 
 
-def run_module(python, module, mode, library):
+def run_module(python, module, mode, subject):
     """One module in one process: its outcome, its cases, what it printed, and how many dumps we wrote meanwhile."""
     folder = Path(tempfile.mkdtemp(prefix="tl-"))
     try:
         (folder / "tmp").mkdir()
         report, logs = folder / "report.xml", folder / "logs"
-        argv, extra = python.command(None if mode == "plain" else library, [
-            "-m", "test", "--junit-xml", report, "--fail-env-changed", "--timeout", MODULE_SECONDS, "-W", module])
+        argv, extra = python.command(None if mode == "plain" else subject.library, [
+            "-m", "test", "--junit-xml", report, "--fail-env-changed", "--timeout", subject.patience, "-W", module])
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("TRACKLEAK", "LD_", "PYTHON", "MAKE"))}
         environment.update(TMPDIR=str(folder / "tmp"), **extra)
         if MODES[mode]:
@@ -91,7 +97,7 @@ def run_module(python, module, mode, library):
             process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=subprocess.STDOUT, start_new_session=True, cwd=folder)
             try:
-                code = process.wait(MODULE_SECONDS + 60)
+                code = process.wait(subject.patience + 60)
             except subprocess.TimeoutExpired:
                 code = None
             try:
@@ -112,11 +118,11 @@ def run_module(python, module, mode, library):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def cached(python, module, mode, library, fingerprint):
-    place = CACHE / python.name / (mode if mode == "plain" else "%s-%s" % (mode, fingerprint)) / (module + ".json")
+def cached(python, module, mode, subject):
+    place = CACHE / python.name / (mode if mode == "plain" else "%s-%s" % (mode, subject.fingerprint)) / (module + ".json")
     if place.exists():
         return json.loads(place.read_text())
-    result = run_module(python, module, mode, library)
+    result = run_module(python, module, mode, subject)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.with_suffix(".new").write_text(json.dumps(result))
     place.with_suffix(".new").rename(place)
@@ -149,24 +155,23 @@ def compare(plain, loaded):
     return apart, flaky
 
 
-def judge(python, module, mode, library, results, fingerprint):
+def judge(python, module, mode, subject, results):
     """The verdict on one module in one mode, run again alone where it differs."""
     plain, loaded = [results[module, "plain"]], [results[module, mode]]
     apart, flaky = compare(plain, loaded)
     for turn in range(1, AGAIN + 1):
         if not apart:
             break
-        again = "again%d" % turn
-        plain.append(cached_again(python, module, "plain", library, "%s-%s" % (again, fingerprint)))
-        loaded.append(cached_again(python, module, mode, library, "%s-%s" % (again, fingerprint)))
+        plain.append(cached_again(python, module, "plain", subject, turn))
+        loaded.append(cached_again(python, module, mode, subject, turn))
         apart, flaky = compare(plain, loaded)
     return {"apart": apart, "flaky": flaky, "runs": len(plain)}
 
 
-def cached_again(python, module, mode, library, key):
-    place = CACHE / python.name / "again" / key / mode / (module + ".json")
+def cached_again(python, module, mode, subject, turn):
+    place = CACHE / python.name / "again" / ("again%d-%s" % (turn, subject.fingerprint)) / mode / (module + ".json")
     if not place.exists():
-        result = run_module(python, module, mode, library)
+        result = run_module(python, module, mode, subject)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(json.dumps(result))
         print("%s %-10s %-12s again     %s  %s" % (time.strftime("%H:%M:%S"), python.name, mode, module, result["outcome"]),
@@ -191,10 +196,11 @@ def main():
     parser.add_argument("--modules", default="all", help="all, must, or names")
     parser.add_argument("--modes", default="default exhaustive")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--patience", type=int, default=900, help="seconds for a module, after which it hangs")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "foreign")
     options = parser.parse_args()
     library = options.library.resolve(strict=True)
-    fingerprint = hashlib.sha256(library.read_bytes()).hexdigest()[:12]
+    subject = Subject(library, hashlib.sha256(library.read_bytes()).hexdigest()[:12], options.patience)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's is ignored, and test_signal's with it
     suites = {}
     for wanted in options.versions.split():
@@ -210,19 +216,19 @@ def main():
     modes = ["plain", *options.modes.split()]
     tasks = [(python, module, mode) for mode in modes for python, modules in suites.items() for module in modules]
     with ThreadPoolExecutor(options.jobs) as pool:
-        done = list(pool.map(lambda task: cached(*task, library, fingerprint), tasks))
+        done = list(pool.map(lambda task: cached(*task, subject), tasks))
     record, rows, is_same = {}, [], True
     for python, modules in suites.items():
         results = {(task[1], task[2]): result for task, result in zip(tasks, done) if task[0] == python}
         for mode in modes:
             verdicts = {} if mode == "plain" else {
-                m: judge(python, m, mode, library, results, fingerprint) for m in modules}
+                m: judge(python, m, mode, subject, results) for m in modules}
             is_same &= not any(v["apart"] for v in verdicts.values())
             rows.append(row(python, mode, modules, results, verdicts))
             record.setdefault(python.name, {})[mode] = {
                 m: {k: v for k, v in {**results[m, mode], **verdicts.get(m, {})}.items() if k != "output"} for m in modules}
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "cpython.json").write_text(json.dumps({"library": fingerprint, "results": record}, indent=1))
+    (options.out / "cpython.json").write_text(json.dumps({"library": subject.fingerprint, "results": record}, indent=1))
     table = "\n".join(["| interpreter | mode | modules | cases | failed | skipped | the same | flaky | different |",
                        "|---|---|---|---|---|---|---|---|---|", *rows])
     (options.out / "cpython.md").write_text(table + "\n")
