@@ -73,7 +73,7 @@ def cases_of(report):
     """{case: passed, failed or skipped}; of a name that stands there twice, the worst."""
     cases = {}
     for case in xml.parse(report).iter("testcase"):
-        name = re.sub(r"0x[0-9a-f]+", "0x", case.get("name"))
+        name = re.sub(r"0x[0-9a-f]+", "0x", case.get("name") or "(nameless)")
         parts = {part.tag for part in case}
         status = "failed" if parts & {"error", "failure"} else "skipped" if "skipped" in parts else "passed"
         cases[name] = min(status, cases.get(name, "skipped"), key=["failed", "passed", "skipped"].index)
