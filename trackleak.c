@@ -21,6 +21,7 @@
 #include "src/base/thread.c"
 #include "src/base/text.c"
 #include "src/base/diag.c"
+#include "src/base/descriptor.c"
 #include "src/base/folder.c"
 
 /* process: what the process can tell us. */

@@ -38,6 +38,7 @@ RULES = [
     ("signal sigaction sigaltstack", "", "signals are the program's"),
     ("system popen wordexp glob nftw ftw opendir readdir scandir getpwuid getpwnam gethostbyname syslog qsort",
      "", "allocates, and may load modules"),
+    ("open openat creat", "base/descriptor", "a file of ours stands at a high number: descriptor_open"),
     ("getaddrinfo", "output/elastic_name", "hangs with the name servers, and may load modules: in a thread of its own only"),
     ("dlopen dlclose dl_iterate_phdr dladdr dladdr1 dlinfo",
      "process/py_layout process/modules hooks/hook_exit agent/lifecycle output/elastic_http", "takes the loader's lock"),

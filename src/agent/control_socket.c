@@ -11,6 +11,7 @@
 #include "control_socket.h"
 
 #include "../base/clock.h"
+#include "../base/descriptor.h"
 #include "../base/diag.h"
 #include "../base/folder.h"
 #include "../base/text.h"
@@ -32,7 +33,6 @@
 #define CONTROL_QUEUE       32
 #define CONTROL_PATIENCE_NS 1000000000u
 #define CONTROL_PATH        1100
-#define CONTROL_HIGH        512 /* descriptors; where that is too high, as they come */
 
 TL_INTERNAL const char *control_socket_temporary = "/tmp";
 
@@ -79,12 +79,9 @@ static void control_drop(struct control_descriptor *descriptor)
 /* Takes a descriptor that was just made; `*descriptor` is not open when that fails. */
 static void control_own(struct control_descriptor *descriptor, int fd)
 {
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_HIGH);
+	int high = descriptor_raise(fd);
 	struct stat status;
 
-	if (high < 0)
-		high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close(fd);
 	descriptor->is_open = high >= 0 && fstat(high, &status) == 0;
 	if (!descriptor->is_open)
 		return;
@@ -117,7 +114,8 @@ static int control_open_folder(bool is_runtime_dir)
 		text_put_u64(&path, geteuid());
 	}
 	mkdir(text_terminate(&path), 0700);
-	folder = open(control_socket.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	folder = descriptor_open(AT_FDCWD, control_socket.path,
+				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (folder < 0 || log_folder_is_private(folder))
 		return folder;
 	close(folder);
@@ -251,17 +249,6 @@ TL_INTERNAL void control_socket_tick(void)
 		control_open();
 	}
 	errno = saved_errno;
-}
-
-TL_INTERNAL void control_socket_make_room(void)
-{
-	int fd = open("/", O_PATH | O_CLOEXEC);
-	int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_HIGH) : -1;
-
-	if (high >= 0)
-		close(high);
-	if (fd >= 0)
-		close(fd);
 }
 
 TL_INTERNAL void control_socket_adopt(void)

@@ -21,9 +21,6 @@
  * nobody uses: who waits for one takes it from the whole process, too. */
 #define CONTROL_SIGNAL SIGSTKFLT
 TL_INTERNAL void control_socket_adopt(void);
-/* From the constructor, while there is one thread. Where there are several, the kernel waits some 10
- * ms before its table of descriptors grows, and so would a process that ends meanwhile. */
-TL_INTERNAL void control_socket_make_room(void);
 /* Sees to it that there is a socket, and that it is ours. Once a second. */
 TL_INTERNAL void control_socket_tick(void);
 

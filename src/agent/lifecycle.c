@@ -263,7 +263,6 @@ TL_INTERNAL void lifecycle_run(void)
 	lifecycle.has_begun = true;
 	if (!recorder_is_open())
 		sampler_close();
-	control_socket_make_room();
 	if (!worker_start()) {
 		sampler_open(); /* nobody else would, in time */
 		diag_say("no dumps but at the end: the system refused us a thread", NULL);

@@ -19,13 +19,13 @@
 #include "elastic_http.h"
 
 #include "../base/clock.h"
+#include "../base/descriptor.h"
 #include "../base/pages.h"
 #include "../base/text.h"
 #include "elastic_name.h"
 #include "elastic_url.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,23 +217,11 @@ TL_INTERNAL enum tl_err elastic_http_load(void (*before_cleanup)(void))
 	return TL_OK;
 }
 
-/* Above the three that a program may close and open again as its own. */
-static int elastic_http_move_up(int fd)
-{
-	int higher;
-
-	if (fd < 0 || fd > STDERR_FILENO)
-		return fd;
-	higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close(fd);
-	return higher;
-}
-
 static int elastic_http_open_socket(void *unused, int purpose, struct elastic_http_address *address)
 {
 	(void)unused;
 	(void)purpose;
-	return elastic_http_move_up(
+	return descriptor_raise(
 		socket(address->family, address->type | SOCK_CLOEXEC, address->protocol));
 }
 

@@ -9,6 +9,7 @@
 #include "elastic_post.h"
 
 #include "../base/clock.h"
+#include "../base/descriptor.h"
 #include "../base/diag.h"
 #include "../base/pages.h"
 #include "../base/random.h"
@@ -97,7 +98,7 @@ static const char *elastic_post_secret(const char *setting, const char *path, ch
 
 	if (*path == '\0' || *setting != '\0')
 		return setting;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = descriptor_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	length = fd < 0 ? -1 : read(fd, buffer, ELASTIC_POST_SECRET);
 	if (fd >= 0)
 		close(fd);

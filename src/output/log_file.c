@@ -16,6 +16,7 @@
  */
 #include "log_file.h"
 
+#include "../base/descriptor.h"
 #include "../base/diag.h"
 #include "../base/text.h"
 #include "../process/config.h"
@@ -81,7 +82,7 @@ static int log_file_open_folder(const char *name, struct text *leaf)
 			return base;
 	}
 	buffer[slash - buffer + 1] = '\0'; /* with its slash, so that the root is itself */
-	folder = openat(base, buffer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	folder = descriptor_open(base, buffer, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	error = errno;
 	if (base != AT_FDCWD)
 		close(base);
@@ -110,10 +111,10 @@ static int log_file_open(int folder, const char *leaf)
 	int fd = -1;
 
 	for (int i = 0; fd < 0 && i < LOG_FILE_TRIES; i++) {
-		fd = openat(folder, leaf, flags);
+		fd = descriptor_open(folder, leaf, flags);
 		if (fd >= 0 || errno != ENOENT)
 			break;
-		fd = openat(folder, leaf, flags | O_CREAT | O_EXCL, 0600);
+		fd = descriptor_open(folder, leaf, flags | O_CREAT | O_EXCL);
 		if (fd >= 0)
 			fchmod(fd, (mode_t)config.log_mode); /* whatever the umask */
 		else if (errno != EEXIST)

@@ -11,6 +11,7 @@
  */
 #include "log_folder.h"
 
+#include "../base/descriptor.h"
 #include "../base/diag.h"
 #include "../base/text.h"
 #include "../process/config.h"
@@ -79,7 +80,7 @@ static int log_folder_open_or_make(char *path, enum log_folder_choice choice)
 {
 	int flags =
 		O_RDONLY | O_DIRECTORY | O_CLOEXEC | (choice == LOG_FOLDER_SET ? 0 : O_NOFOLLOW);
-	int folder = open(path, flags);
+	int folder = descriptor_open(AT_FDCWD, path, flags);
 	bool is_new;
 
 	if (folder >= 0 || errno != ENOENT)
@@ -88,7 +89,7 @@ static int log_folder_open_or_make(char *path, enum log_folder_choice choice)
 	is_new = mkdir(path, 0700) == 0;
 	if (!is_new && errno != EEXIST)
 		return -1;
-	folder = open(path, flags);
+	folder = descriptor_open(AT_FDCWD, path, flags);
 	if (folder >= 0 && is_new)
 		fchmodat(folder, ".", log_folder_mode(choice), 0); /* what the umask took away */
 	return folder;

@@ -3,6 +3,7 @@
  */
 #include "snapshot_file.h"
 
+#include "../base/descriptor.h"
 #include "../base/diag.h"
 #include "../base/folder.h"
 #include "../base/text.h"
@@ -53,8 +54,8 @@ static int snapshot_file_replace(int folder, const struct snapshot *snapshot, ch
 	    snapshot_file_is_foreign(folder, temporary_buffer))
 		return EPERM;
 	unlinkat(folder, temporary_buffer, 0); /* of a process that was killed while it wrote */
-	file = openat(folder, temporary_buffer,
-		      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	file = descriptor_open(folder, temporary_buffer,
+			       O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC);
 	if (file < 0)
 		return errno;
 	fchmod(file, (mode_t)config.log_mode);

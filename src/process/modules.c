@@ -1,5 +1,7 @@
 #include "modules.h"
 
+#include "../base/descriptor.h"
+
 #include <elf.h>
 #include <fcntl.h>
 #include <string.h>
@@ -94,7 +96,8 @@ static bool modules_next(struct modules_reader *reader, struct module_mapping *m
 
 static bool modules_open(struct modules_reader *reader)
 {
-	*reader = (struct modules_reader){.fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC)};
+	*reader = (struct modules_reader){
+		.fd = descriptor_open(AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC)};
 	return reader->fd >= 0;
 }
 

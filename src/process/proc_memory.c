@@ -1,6 +1,7 @@
 #include "proc_memory.h"
 
 #include "../base/clock.h"
+#include "../base/descriptor.h"
 #include "../base/text.h"
 #include "script_name.h"
 
@@ -14,7 +15,7 @@
 /* Reads the start of a file as a string. Returns its length, 0 when it cannot be read. */
 static size_t proc_read(const char *path, char *buffer, size_t capacity)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = descriptor_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	size_t length = 0;
 
 	if (fd < 0)
@@ -232,7 +233,7 @@ static bool proc_is_profiled(uint64_t pid)
 
 	proc_path(path, sizeof(path), pid, "/maps");
 
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = descriptor_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return false;

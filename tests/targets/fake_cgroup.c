@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int open(const char *path, int flags, ...)
+int openat(int folder, const char *path, int flags, ...)
 {
-	static int (*real_open)(const char *, int, ...);
+	static int (*real_openat)(int, const char *, int, ...);
 	char fake[4096];
 	va_list list;
 	int mode;
@@ -17,12 +17,12 @@ int open(const char *path, int flags, ...)
 	va_start(list, flags);
 	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(list, int) : 0;
 	va_end(list);
-	if (real_open == NULL)
-		real_open = dlsym(RTLD_NEXT, "open");
+	if (real_openat == NULL)
+		real_openat = dlsym(RTLD_NEXT, "openat");
 	if (strncmp(path, "/sys/fs/cgroup/", 15) == 0 || strcmp(path, "/proc/self/cgroup") == 0) {
 		snprintf(fake, sizeof(fake), "%s/%s", getenv("FAKE_CGROUP"),
 			 strrchr(path, '/') + 1);
 		path = fake;
 	}
-	return real_open(path, flags, mode);
+	return real_openat(folder, path, flags, mode);
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).with_name("program.py")
 # The clock is read at every sample: after the first ones all its readers have failed once.
-KINDS = {"mmap": 1000, "open": 1000, "write": 1000, "rename": 1000, "thread": 1000, "dlsym": 1000, "atfork": 1000,
+KINDS = {"mmap": 1000, "open": 1000, "fcntl": 1000, "write": 1000, "rename": 1000, "thread": 1000, "dlsym": 1000, "atfork": 1000,
          "clock": 60}
 AT_ONCE = 4  # the program sleeps most of the time
 DUMPS = 4  # two at the interval, the child's, the last

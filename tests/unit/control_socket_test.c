@@ -1,4 +1,4 @@
-/* links: base/text.c base/folder.c base/clock.c output/log_folder.c agent/control_socket.c */
+/* links: base/descriptor.c base/text.c base/folder.c base/clock.c output/log_folder.c agent/control_socket.c */
 #include "agent/control_socket.h"
 
 #include "output_fixture.h"
@@ -248,7 +248,7 @@ static void a_socket_whose_name_is_gone_is_made_anew(void **state)
 	close(fd);
 }
 
-/* The descriptors from CONTROL_HIGH on that are open. */
+/* The descriptors from DESCRIPTOR_HIGH on that are open. */
 static int high_descriptors(void)
 {
 	int count = 0;
@@ -447,41 +447,6 @@ static void the_thread_that_adopts_it_gets_the_signal(void **state)
 	close(fd);
 }
 
-/* A number of /proc/self/status. */
-static long status_of(const char *name)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	char line[256];
-	long value = -1;
-
-	while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
-		if (strncmp(line, name, strlen(name)) == 0)
-			value = atol(line + strlen(name));
-	}
-	if (status != NULL)
-		fclose(status);
-	return value;
-}
-
-static void room_for_high_descriptors_is_made_and_none_is_left_open(void **state)
-{
-	int result;
-
-	(void)state;
-	if (fork() == 0) { /* its table is as small as can be */
-		long before = status_of("FDSize:"), lowest = dup(0);
-
-		close((int)lowest);
-		control_socket_make_room();
-		_exit(before < 512 && status_of("FDSize:") > 512 && dup(0) == lowest &&
-				      fcntl(512, F_GETFD) < 0
-			      ? 0
-			      : 1);
-	}
-	assert_true(wait(&result) > 0);
-	assert_int_equal(result, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,7 +466,6 @@ int main(void)
 		TEST(another_user_is_not_heard),
 		TEST(a_forked_child_closes_its_copies_and_leaves_the_name),
 		TEST(the_thread_that_adopts_it_gets_the_signal),
-		TEST(room_for_high_descriptors_is_made_and_none_is_left_open),
 	};
 	sigset_t blocked;
 

@@ -1,4 +1,4 @@
-/* links: base/text.c base/hash.c base/sort.c base/pages.c output/log_folder.c output/log_file.c output/table.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c output/documents.c base/clock.c process/proc_memory.c process/script_name.c base/folder.c output/snapshot_json.c output/snapshot_file.c output/dump.c */
+/* links: base/descriptor.c base/text.c base/hash.c base/sort.c base/pages.c output/log_folder.c output/log_file.c output/table.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c output/documents.c base/clock.c process/proc_memory.c process/script_name.c base/folder.c output/snapshot_json.c output/snapshot_file.c output/dump.c */
 #include "output/dump.h"
 #include "output/elastic_post.h"
 #include "output/documents.h"

@@ -1,4 +1,4 @@
-/* links: base/text.c base/hash.c base/pages.c base/math.c base/random.c base/clock.c base/thread.c output/elastic_bulk.c output/elastic_url.c output/elastic_notices.c output/elastic_queue.c output/elastic_post.c */
+/* links: base/descriptor.c base/text.c base/hash.c base/pages.c base/math.c base/random.c base/clock.c base/thread.c output/elastic_bulk.c output/elastic_url.c output/elastic_notices.c output/elastic_queue.c output/elastic_post.c */
 #include "base/pages.h"
 #include "output/elastic_http.h"
 #include "output/elastic_post.h"

@@ -1,4 +1,4 @@
-/* links: base/text.c base/pages.c output/log_folder.c output/log_file.c output/event_log.c */
+/* links: base/descriptor.c base/text.c base/pages.c output/log_folder.c output/log_file.c output/event_log.c */
 #include "output/event_log.h"
 #include "output/log_folder.h"
 

@@ -1,4 +1,4 @@
-/* links: base/text.c output/log_folder.c output/log_file.c */
+/* links: base/descriptor.c base/text.c output/log_folder.c output/log_file.c */
 #include "output/log_file.h"
 #include "output/log_folder.h"
 

@@ -1,4 +1,4 @@
-/* links: base/text.c output/log_folder.c */
+/* links: base/descriptor.c base/text.c output/log_folder.c */
 #include "output/log_folder.h"
 
 #include "output_fixture.h"

@@ -1,4 +1,4 @@
-/* links: process/modules.c */
+/* links: base/descriptor.c process/modules.c */
 #include "process/modules.h"
 
 #include <dlfcn.h>

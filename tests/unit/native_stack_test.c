@@ -1,4 +1,4 @@
-/* links: process/native_stack.c process/native_modules.c process/eh_frame.c process/safe_read.c process/modules.c base/pages.c base/thread.c */
+/* links: base/descriptor.c process/native_stack.c process/native_modules.c process/eh_frame.c process/safe_read.c process/modules.c base/pages.c base/thread.c */
 #include "process/native_stack.h"
 
 #include <execinfo.h>

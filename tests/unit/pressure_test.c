@@ -1,4 +1,4 @@
-/* links: agent/pressure.c process/proc_memory.c process/script_name.c base/clock.c base/text.c */
+/* links: base/descriptor.c agent/pressure.c process/proc_memory.c process/script_name.c base/clock.c base/text.c */
 #include "agent/pressure.h"
 
 #include "process/proc_memory.h"
@@ -29,8 +29,9 @@ static void put(const char *path, const char *content)
 }
 
 /* What proc_memory opens. */
-int open(const char *path, int flags, ...)
+int openat(int folder, const char *path, int flags, ...)
 {
+	(void)folder;
 	(void)flags;
 	for (size_t i = 0; i < TL_COUNT_OF(files) && files[i].path != NULL; i++) {
 		if (strcmp(files[i].path, path) == 0) {

@@ -1,4 +1,4 @@
-/* links: process/proc_memory.c process/script_name.c base/clock.c base/text.c */
+/* links: base/descriptor.c process/proc_memory.c process/script_name.c base/clock.c base/text.c */
 #include "process/proc_memory.h"
 
 #include "base/clock.h"

@@ -1,4 +1,4 @@
-/* links: base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c process/script_name.c base/folder.c output/snapshot_json.c output/snapshot_file.c */
+/* links: base/descriptor.c base/text.c output/log_folder.c base/math.c analysis/growth.c analysis/survival.c analysis/verdict.c base/clock.c process/proc_memory.c process/script_name.c base/folder.c output/snapshot_json.c output/snapshot_file.c */
 #include "output/log_folder.h"
 #include "output/snapshot_file.h"
 #include "output/snapshot_json.h"
