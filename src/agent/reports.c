@@ -120,7 +120,7 @@ static void reports_look_at_tracer(void)
 {
 	if (!config.precise || py_tracer_is_held())
 		return;
-	live_blocks_be_certain_after(LIVE_NEVER);
+	live_blocks_be_certain_from(LIVE_NEVER);
 	TL_STORE(py_tracer_is_due, true);
 }
 

@@ -26,7 +26,7 @@
 /* From now on what was made before is uncertain. */
 static void hook_create_lose(void)
 {
-	live_blocks_be_certain_after(LIVE_NEVER);
+	live_blocks_be_certain_from(LIVE_NEVER);
 	TL_STORE(py_tracer_is_due, true);
 }
 
@@ -76,9 +76,11 @@ TL_INTERNAL bool hook_create_look(void)
 		return false;
 	if (!py_layout.is_initialized() || !py_frame_thread_is_attached())
 		return true;
+	if (live_blocks_are_told() && py_tracer_is_held())
+		return false;
 	taken = py_tracer_take(hook_create_event);
 	if (taken == TL_OK) {
-		live_blocks_be_certain_after(recorder_now());
+		live_blocks_be_certain_from(recorder_begin_tick());
 	} else if (taken == TL_ERR_UNKNOWN) {
 		config.precise = false;
 		if (!config.quiet)

@@ -53,7 +53,7 @@ static struct live_block
 static pthread_mutex_t live_spare_lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t live_shard_count, live_shard_slots, live_capacity;
 static uint64_t live_thinned;
-static uint32_t live_certain_after = LIVE_NEVER; /* atomic */
+static uint32_t live_certain_from = LIVE_NEVER; /* atomic */
 
 static uint64_t live_hash(uint64_t address)
 {
@@ -122,8 +122,8 @@ TL_INTERNAL void live_blocks_reset_in_child(void)
 {
 	pages_clear(live_slots, live_shard_count * live_shard_slots * sizeof(struct live_block));
 	pages_clear(live_filter, live_filter_mask + 1);
-	if (live_certain_after != LIVE_NEVER)
-		live_certain_after = 0; /* the child inherits who tells, and counts ticks anew */
+	if (live_certain_from != LIVE_NEVER)
+		live_certain_from = 0; /* the child inherits who tells, and counts ticks anew */
 	live_begin();
 }
 
@@ -409,7 +409,7 @@ TL_INTERNAL size_t live_blocks_made(const void *block, unsigned type, struct liv
 	for (size_t slot = live_home(shard, address); slots[slot].address != 0;) {
 		struct live_block *entry = &slots[slot];
 		bool is_first = entry->type == PY_TYPE_NOT_LOOKED &&
-				entry->birth > TL_LOAD(live_certain_after);
+				entry->birth >= TL_LOAD(live_certain_from);
 
 		if (entry->address == address && !is_first && count < LIVE_ENTRIES_PER_BLOCK) {
 			held[count++] = *entry;
@@ -429,15 +429,20 @@ TL_INTERNAL bool live_blocks_survives(struct thread *thread, struct live_block *
 	return live_survives(thread, block, sampler_level());
 }
 
-TL_INTERNAL void live_blocks_be_certain_after(uint32_t tick)
+TL_INTERNAL void live_blocks_be_certain_from(uint32_t tick)
 {
-	TL_STORE(live_certain_after, tick);
+	TL_STORE(live_certain_from, tick);
+}
+
+TL_INTERNAL bool live_blocks_are_told(void)
+{
+	return TL_LOAD(live_certain_from) != LIVE_NEVER;
 }
 
 TL_INTERNAL unsigned live_blocks_type(const struct live_block *block)
 {
 	bool is_certain =
-		!py_type_is_made(block->type) || block->birth > TL_LOAD(live_certain_after);
+		!py_type_is_made(block->type) || block->birth >= TL_LOAD(live_certain_from);
 
 	return is_certain ? block->type : block->type - PY_TYPE_MADE;
 }

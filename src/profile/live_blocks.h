@@ -84,9 +84,10 @@ TL_INTERNAL size_t live_blocks_made(const void *block, unsigned type, struct liv
 TL_INTERNAL bool live_blocks_survives(struct thread *thread, struct live_block *block);
 
 /* Every creation is told to live_blocks_made from this tick on; LIVE_NEVER: not any more. What was
- * born in it, or before, is not certain to be where its sample says. */
+ * born before it is not certain to be where its sample says. */
 #define LIVE_NEVER UINT32_MAX
-TL_INTERNAL void live_blocks_be_certain_after(uint32_t tick);
+TL_INTERNAL void live_blocks_be_certain_from(uint32_t tick);
+TL_INTERNAL bool live_blocks_are_told(void); /* not LIVE_NEVER */
 /* The entry's type, an uncertain one where nobody knows the maker. */
 TL_INTERNAL unsigned live_blocks_type(const struct live_block *block);
 

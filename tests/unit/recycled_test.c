@@ -9,7 +9,6 @@
 #include <math.h>
 
 #define BLOCK  ((uintptr_t)0x1000)
-#define SINCE  ((uint32_t)0) /* creations are told from the tick after it on */
 #define CALLER ((const void *)0x1234)
 
 static const struct fake_function temporary = {"temporary", "app.py", 10},
@@ -32,9 +31,7 @@ static int exhaustive(void **state)
 	sampler_start(1, 131072, 1, 1);
 	thread_self = (struct thread){0};
 	sampler_prepare(&thread_self, 0);
-	live_blocks_be_certain_after(SINCE);
-	for (uint32_t tick = recorder_now(); recorder_now() <= tick;)
-		; /* what is born in the first tick is uncertain */
+	live_blocks_be_certain_from(recorder_begin_tick());
 	fake_run(&temporary, 1);
 	return 0;
 }
@@ -152,13 +149,13 @@ static void what_was_made_before_we_were_told_is_uncertain_and_moves_at_the_firs
 {
 	(void)state;
 	allocated(BLOCK, 56);
-	live_blocks_be_certain_after(recorder_now() + 10);
+	live_blocks_be_certain_from(recorder_now() + 10);
 	fake_run(&keeper, 1);
 	made(BLOCK);
 	assert_int_equal(figures_of(&temporary).freed_samples, 1);
 	assert_int_equal(take(BLOCK), 1);
 	assert_string_equal(maker(&held[0]), "keeper");
-	assert_int_equal(live_blocks_type(&held[0]), PY_TYPE_TUPLE); /* not after that tick */
+	assert_int_equal(live_blocks_type(&held[0]), PY_TYPE_TUPLE); /* not yet */
 }
 
 static void a_gap_makes_what_was_certain_uncertain(void **state)
@@ -168,11 +165,11 @@ static void a_gap_makes_what_was_certain_uncertain(void **state)
 	made(BLOCK);
 	take(BLOCK);
 	assert_false(py_type_is_uncertain(live_blocks_type(&held[0])));
-	live_blocks_be_certain_after(LIVE_NEVER);
+	live_blocks_be_certain_from(LIVE_NEVER);
 	assert_int_equal(live_blocks_type(&held[0]), PY_TYPE_TUPLE);
-	live_blocks_be_certain_after(held[0].birth);
+	live_blocks_be_certain_from(held[0].birth + 1);
 	assert_int_equal(live_blocks_type(&held[0]), PY_TYPE_TUPLE);
-	live_blocks_be_certain_after(held[0].birth - 1);
+	live_blocks_be_certain_from(held[0].birth);
 	assert_int_equal(live_blocks_type(&held[0]), PY_TYPE_MADE + PY_TYPE_TUPLE);
 }
 
@@ -229,15 +226,15 @@ static void a_risen_level_lets_go_of_what_is_recycled_and_keeps_the_sum(void **s
 static void a_forked_child_is_told_from_its_start_on(void **state)
 {
 	(void)state;
-	live_blocks_be_certain_after(4000000);
+	live_blocks_be_certain_from(4000000);
 	recorder_restart_in_child();
 	assert_int_equal(live_blocks_type(&(struct live_block){.type = PY_TYPE_MADE + PY_TYPE_LIST,
-							       .birth = 1}),
+							       .birth = 0}),
 			 PY_TYPE_MADE + PY_TYPE_LIST);
-	live_blocks_be_certain_after(LIVE_NEVER);
+	live_blocks_be_certain_from(LIVE_NEVER);
 	recorder_restart_in_child();
 	assert_int_equal(live_blocks_type(&(struct live_block){.type = PY_TYPE_MADE + PY_TYPE_LIST,
-							       .birth = 1}),
+							       .birth = 0}),
 			 PY_TYPE_LIST);
 }
 
