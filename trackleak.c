@@ -40,6 +40,7 @@
 #include "src/process/native_stack.c"
 #include "src/process/py_class.c"
 #include "src/process/py_type.c"
+#include "src/process/py_tracer.c"
 
 /* profile: what we remember. Every table has a fixed size; recorder is the only writer. */
 #include "src/profile/sampler.c"
@@ -99,6 +100,7 @@
 /* hooks: where the host enters. */
 #include "src/hooks/hook_events.c"
 #include "src/hooks/hook_mmap.c"
+#include "src/hooks/hook_create.c"
 #include "src/hooks/hook_python.c"
 #include "src/hooks/hook_malloc.c"
 #include "src/hooks/hook_exit.c"

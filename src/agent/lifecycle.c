@@ -30,6 +30,7 @@
 #include "../process/native_stack.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
+#include "../process/py_tracer.h"
 #include "../process/real_malloc.h"
 #include "../profile/contexts.h"
 #include "../profile/frame_memo.h"
@@ -228,11 +229,11 @@ TL_INTERNAL bool lifecycle_start(void)
 	log_folder_start(is_silent);
 	if (found == TL_ERR_UNKNOWN && !is_silent)
 		diag_say("no Python stacks: this version is not known: ", py_layout.version, NULL);
-	if (config.precise && !is_silent)
-		diag_say(
-			"TRACKLEAK_PRECISE has no effect yet: what comes from CPython's free lists "
-			"is told by type, not by maker",
-			NULL);
+	if (config.precise && found == TL_OK && py_tracer_refusal() != NULL) {
+		config.precise = false;
+		if (!is_silent)
+			diag_say("TRACKLEAK_PRECISE has no effect: ", py_tracer_refusal(), NULL);
+	}
 	if (config.native && !native_stack_start()) {
 		config.native = false;
 		if (!is_silent)

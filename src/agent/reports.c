@@ -14,8 +14,10 @@
 #include "../process/config.h"
 #include "../process/proc_memory.h"
 #include "../process/py_layout.h"
+#include "../process/py_tracer.h"
 #include "../process/real_malloc.h"
 #include "../profile/contexts.h"
+#include "../profile/live_blocks.h"
 #include "../profile/recorder.h"
 
 #include <errno.h>
@@ -112,9 +114,20 @@ static void reports_ask_libc(bool may_ask)
 	reports.identity.libc_free = heap.free_bytes;
 }
 
+/* Before anything is computed: where CPython has stopped telling us of creations, nothing that was
+ * made until now is certain. */
+static void reports_look_at_tracer(void)
+{
+	if (!config.precise || py_tracer_is_held())
+		return;
+	live_blocks_be_certain_from(LIVE_NEVER);
+	TL_STORE(py_tracer_is_due, true);
+}
+
 /* Under the lock. */
 static struct snapshot *reports_take(bool may_ask_libc, bool is_asked_for)
 {
+	reports_look_at_tracer();
 	reports_ask_libc(may_ask_libc);
 	reports.identity.is_asked_for = is_asked_for;
 	if (!is_asked_for)
@@ -216,6 +229,7 @@ TL_INTERNAL void reports_note(void)
 {
 	if (!reports_lock_within(0))
 		return;
+	reports_look_at_tracer();
 	if (reports.frozen == NULL)
 		contexts_tick(recorder_now());
 	pthread_mutex_unlock(&reports.lock);

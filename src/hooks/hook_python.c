@@ -23,10 +23,12 @@
 #include "../process/config.h"
 #include "../process/py_frame.h"
 #include "../process/py_layout.h"
+#include "../process/py_tracer.h"
 #include "../profile/frame_memo.h"
 #include "../profile/live_blocks.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
+#include "hook_create.h"
 #include "hook_events.h"
 #include "hook_mmap.h"
 
@@ -52,13 +54,23 @@ static bool hook_was_entered; /* since the interpreter's start */
 static bool hook_was_initialized;
 static unsigned hook_patience;
 
+/* Lowered before the look: the worker may raise it again meanwhile. */
+static TL_COLD void hook_python_look(void)
+{
+	TL_STORE(py_tracer_is_due, false);
+	if (!TL_LOAD(hook_was_entered)) {
+		TL_STORE(hook_was_entered, true);
+		frame_memo_set_sound(config.python); /* every free of a code object comes to us */
+	}
+	if (hook_create_look())
+		TL_STORE(py_tracer_is_due, true);
+}
+
 static void hook_python_note_entry(struct thread *thread)
 {
 	thread->is_probing_python = false;
-	if (TL_MOSTLY(TL_LOAD(hook_was_entered)))
-		return;
-	TL_STORE(hook_was_entered, true);
-	frame_memo_set_sound(config.python); /* every free of a code object comes to us */
+	if (TL_RARELY(TL_LOAD(py_tracer_is_due)))
+		hook_python_look();
 }
 
 /* Watches from here on whether libc serves the block. */
@@ -456,6 +468,7 @@ TL_INTERNAL void hook_python_heal(void)
 	if (TL_RARELY(!TL_LOAD(hook_was_initialized))) {
 		TL_STORE(hook_was_initialized, true);
 		TL_STORE(hook_was_entered, false);
+		TL_STORE(py_tracer_is_due, true);
 		TL_STORE(hook_patience, HOOK_PATIENCE);
 	}
 	if (TL_MOSTLY(TL_LOAD(hook_was_entered)) || !py_frame_thread_is_attached())

@@ -164,7 +164,7 @@ static void snapshot_live_add_blocks(struct snapshot_work *work, struct live_blo
 					      .line = copy[i].line,
 					      .stack = copy[i].stack,
 					      .birth = copy[i].birth,
-					      .type = copy[i].type,
+					      .type = live_blocks_type(&copy[i]),
 					      .size = copy[i].size,
 					      .probability = (double)copy[i].probability,
 					      .is_growth = copy[i].flags & LIVE_IS_GROWTH,

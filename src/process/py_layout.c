@@ -249,17 +249,35 @@ static const char *const py_layout_type_names[PY_LAYOUT_TYPES] = {
 	[PY_KNOWN_TYPE] = "PyType_Type",
 };
 
-static void py_layout_find_loop(struct py_layout *layout, void *library)
+/* NULL: there is none, or its size is not known. */
+static void *py_layout_find_sized(void *library, const char *name, size_t *bytes)
 {
-	void *loop = dlsym(library, "_PyEval_EvalFrameDefault");
+	void *address = dlsym(library, name);
 	const ElfW(Sym) * symbol;
 	Dl_info info;
 
-	if (loop == NULL || !dladdr1(loop, &info, (void **)&symbol, RTLD_DL_SYMENT) ||
+	if (address == NULL || !dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) ||
 	    symbol == NULL)
-		return;
-	layout->loop_start = (uintptr_t)loop;
-	layout->loop_end = (uintptr_t)loop + symbol->st_size;
+		return NULL;
+	*bytes = symbol->st_size;
+	return address;
+}
+
+static void py_layout_find_loop(struct py_layout *layout, void *library)
+{
+	size_t bytes = 0;
+
+	layout->loop_start =
+		(uintptr_t)py_layout_find_sized(library, "_PyEval_EvalFrameDefault", &bytes);
+	layout->loop_end = layout->loop_start + bytes;
+}
+
+static void py_layout_find_tracer(struct py_layout *layout, void *library)
+{
+	layout->is_debug = dlsym(library, "_Py_INCREF_IncRefTotal") != NULL;
+	layout->set_tracer = (int (*)(py_tracer, void *))dlsym(library, "PyRefTracer_SetTracer");
+	layout->get_tracer = (py_tracer(*)(void **))dlsym(library, "PyRefTracer_GetTracer");
+	layout->runtime = py_layout_find_sized(library, "_PyRuntime", &layout->runtime_bytes);
 }
 
 static void py_layout_find_functions(struct py_layout *layout, void *library)
@@ -280,6 +298,7 @@ static void py_layout_find_functions(struct py_layout *layout, void *library)
 	for (size_t i = 0; i < PY_LAYOUT_TYPES; i++)
 		layout->types[i] = dlsym(library, py_layout_type_names[i]);
 	py_layout_find_loop(layout, library);
+	py_layout_find_tracer(layout, library);
 }
 
 static bool py_layout_is_known(struct py_layout *layout, void *library)

@@ -18,6 +18,9 @@ struct py_allocator {
 	void *(*realloc)(void *ctx, void *block, size_t size);
 	void (*free)(void *ctx, void *block);
 };
+/* CPython's PyRefTracer (3.13 on): object, event, data. */
+typedef int (*py_tracer)(void *object, int event, void *data);
+
 enum py_domain { PY_DOMAIN_RAW, PY_DOMAIN_MEM, PY_DOMAIN_OBJ };
 
 enum py_line_table {
@@ -52,6 +55,7 @@ enum py_known_type {
 struct py_layout {
 	int minor;          /* 8 to 15; 0: unknown or no CPython found */
 	bool free_threaded; /* built with --disable-gil */
+	bool is_debug;      /* built with --with-pydebug; told from 3.13 on */
 	enum py_line_table line_table;
 
 	/* Functions of the interpreter that are called. Each is a plain load, or
@@ -62,6 +66,10 @@ struct py_layout {
 	void *(*this_threads_state)(void); /* PyGILState_GetThisThreadState */
 	void (*get_allocator)(int domain, struct py_allocator *allocator);
 	void (*set_allocator)(int domain, struct py_allocator *allocator);
+	int (*set_tracer)(py_tracer tracer, void *data); /* PyRefTracer_SetTracer, 3.13 on */
+	py_tracer (*get_tracer)(void **data);
+	const void *runtime; /* &_PyRuntime; NULL: its size is not known */
+	size_t runtime_bytes;
 	const void *code_type;              /* &PyCode_Type */
 	const void *types[PY_LAYOUT_TYPES]; /* NULL: not found */
 	const char *version;                /* Py_GetVersion() */

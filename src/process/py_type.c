@@ -212,8 +212,27 @@ TL_INTERNAL struct py_type_found py_type_of(const void *block, size_t size, bool
 	return found;
 }
 
+TL_INTERNAL struct py_type_pooled py_type_pooled_object(const void *object)
+{
+	const uint64_t *words = object;
+	uint64_t type = words[py_layout.object_type / 8];
+	size_t known = 0;
+
+	while (known < PY_LAYOUT_TYPES && type != (uintptr_t)py_layout.types[known])
+		known++;
+	if (known == PY_LAYOUT_TYPES ||
+	    !(py_type_kinds[known].minors & PY_TYPE_MINOR(py_layout.minor)))
+		return (struct py_type_pooled){.type = PY_TYPE_NOT_LOOKED};
+	return (struct py_type_pooled){
+		.type = py_type_kinds[known].pooled,
+		.is_collected = known != PY_KNOWN_FLOAT && known != PY_KNOWN_INT,
+	};
+}
+
 TL_INTERNAL enum py_type py_type_shown(enum py_type type)
 {
+	if (py_type_is_made(type))
+		type -= PY_TYPE_MADE;
 	switch (type) {
 	case PY_TYPE_LONG_TUPLE:
 		return PY_TYPE_TUPLE;
@@ -228,7 +247,7 @@ TL_INTERNAL enum py_type py_type_shown(enum py_type type)
 
 TL_INTERNAL const char *py_type_name(enum py_type type)
 {
-	static const char *const names[PY_TYPE_COUNT] = {
+	static const char *const names[PY_TYPE_MADE] = {
 		[PY_TYPE_NOT_LOOKED] = "",
 		[PY_TYPE_OTHER] = "",
 		[PY_TYPE_TUPLE] = "tuple",
@@ -243,7 +262,6 @@ TL_INTERNAL const char *py_type_name(enum py_type type)
 		[PY_TYPE_CONTEXT] = "Context",
 		[PY_TYPE_ASEND] = "async_generator_asend",
 		[PY_TYPE_WRAPPED] = "async_generator_wrapped_value",
-		[PY_TYPE_EARLY_DEQUE] = "deque block",
 		[PY_TYPE_INT] = "int",
 		[PY_TYPE_STR] = "str",
 		[PY_TYPE_BYTES] = "bytes",
@@ -251,11 +269,9 @@ TL_INTERNAL const char *py_type_name(enum py_type type)
 		[PY_TYPE_SET] = "set",
 		[PY_TYPE_FUNCTION] = "function",
 		[PY_TYPE_TYPE] = "type",
-		[PY_TYPE_LONG_TUPLE] = "tuple",
-		[PY_TYPE_KEYS] = "dict keys",
 		[PY_TYPE_DEQUE] = "deque block",
 		[PY_TYPE_ITEMS] = "list items",
 	};
 
-	return names[type];
+	return names[py_type_shown(type)];
 }

@@ -39,7 +39,10 @@ enum py_type {
 	PY_TYPE_KEYS,       /* of a dict, likewise */
 	PY_TYPE_DEQUE,      /* a block of collections.deque */
 	PY_TYPE_ITEMS,      /* an array of references: a list's, nearly always */
-	PY_TYPE_COUNT
+	/* This and one of the first kind: made where the block's sample says, CPython has told us
+	 * (hooks/hook_create). */
+	PY_TYPE_MADE,
+	PY_TYPE_COUNT = PY_TYPE_MADE + PY_TYPE_FREE_LISTS_END
 };
 
 struct py_type_found {
@@ -53,6 +56,14 @@ struct py_type_found {
 TL_INTERNAL struct py_type_found py_type_of(const void *block, size_t size, bool is_python,
 					    bool may_ask);
 TL_INTERNAL const char *py_type_name(enum py_type type);
+
+/* What an object that is just being made is, by plain loads, where its type has a free list; else
+ * PY_TYPE_NOT_LOOKED. Its length is not known yet: a long tuple is one like any other. */
+struct py_type_pooled {
+	enum py_type type;
+	bool is_collected; /* the collector's header stands before it */
+};
+TL_INTERNAL struct py_type_pooled py_type_pooled_object(const void *object);
 /* Types that differ only in where their blocks come from are shown as one. */
 TL_INTERNAL enum py_type py_type_shown(enum py_type type);
 
@@ -60,6 +71,11 @@ TL_INTERNAL enum py_type py_type_shown(enum py_type type);
 static inline bool py_type_is_uncertain(unsigned type)
 {
 	return type >= PY_TYPE_TUPLE && type < PY_TYPE_FREE_LISTS_END;
+}
+
+static inline bool py_type_is_made(unsigned type)
+{
+	return type > PY_TYPE_MADE && type < PY_TYPE_COUNT;
 }
 
 #endif

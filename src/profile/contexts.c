@@ -160,7 +160,7 @@ static void contexts_add(const struct live_block *sample, uint32_t now)
 
 	if (sample->birth + contexts_older() > now || sample->birth < contexts.baseline)
 		return;
-	number = contexts_of(sample->line, sample->stack, sample->type);
+	number = contexts_of(sample->line, sample->stack, live_blocks_type(sample));
 	if (number != CONTEXTS_NONE)
 		contexts.rows[number].held[contexts.epochs] +=
 			(float)((double)sample->size / (double)sample->probability);

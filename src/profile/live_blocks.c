@@ -53,6 +53,7 @@ static struct live_block
 static pthread_mutex_t live_spare_lock = PTHREAD_MUTEX_INITIALIZER;
 static size_t live_shard_count, live_shard_slots, live_capacity;
 static uint64_t live_thinned;
+static uint32_t live_certain_from = LIVE_NEVER; /* atomic */
 
 static uint64_t live_hash(uint64_t address)
 {
@@ -121,6 +122,8 @@ TL_INTERNAL void live_blocks_reset_in_child(void)
 {
 	pages_clear(live_slots, live_shard_count * live_shard_slots * sizeof(struct live_block));
 	pages_clear(live_filter, live_filter_mask + 1);
+	if (live_certain_from != LIVE_NEVER)
+		live_certain_from = 0; /* the child inherits who tells, and counts ticks anew */
 	live_begin();
 }
 
@@ -172,35 +175,37 @@ static void live_remove_slot(struct live_shard *shard, size_t slot)
 	shard->used--;
 }
 
-/* Each entry stays with probability p(new)/p(old), and then weighs 1/p(new): nothing is expected to
+/* An entry stays with probability p(new)/p(old), and then weighs 1/p(new): nothing is expected to
  * change. */
+static bool live_survives(struct thread *thread, struct live_block *block, unsigned level)
+{
+	/* Of another row of levels (sampler.h) the numbers say nothing, the ratio does. */
+	if (block->level >= level && block->level / SAMPLER_LEVELS == level / SAMPLER_LEVELS)
+		return true;
+
+	/* Its size may have been cut since it was drawn; the ratio at the present size keeps the
+	 * expectation too. */
+	double ratio = sampler_probability(level, block->size) /
+		       sampler_probability((unsigned)block->level, block->size);
+
+	if (ratio > 1)
+		ratio = 1;
+	if (sampler_unit(thread) > ratio)
+		return false;
+	block->probability = (float)((double)block->probability * ratio);
+	block->level = level & 63;
+	return true;
+}
+
 static void live_thin(struct thread *thread, struct live_shard *shard, unsigned level)
 {
 	for (size_t slot = 0; slot < shard->size;) {
 		struct live_block *block = &shard->slots[slot];
 
-		/* Of another row of levels (sampler.h) the numbers say nothing, the ratio does. */
-		if (block->address == 0 ||
-		    (block->level >= level &&
-		     block->level / SAMPLER_LEVELS == level / SAMPLER_LEVELS)) {
+		if (block->address == 0 || live_survives(thread, block, level))
 			slot++;
-			continue;
-		}
-
-		/* Its size may have been cut since it was drawn; the ratio at the present size
-		 * keeps the expectation too. */
-		double ratio = sampler_probability(level, block->size) /
-			       sampler_probability((unsigned)block->level, block->size);
-
-		if (ratio > 1)
-			ratio = 1;
-		if (sampler_unit(thread) > ratio) {
+		else
 			live_remove_slot(shard, slot); /* another may have moved here: look again */
-			continue;
-		}
-		block->probability = (float)((double)block->probability * ratio);
-		block->level = level & 63;
-		slot++;
 	}
 	shard->thinned_to = level;
 	TL_ADD(live_thinned, 1);
@@ -391,6 +396,55 @@ TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
 	}
 	pthread_mutex_unlock(&shard->lock);
 	return count;
+}
+
+TL_INTERNAL size_t live_blocks_made(const void *block, unsigned type, struct live_block *held)
+{
+	uint64_t address = (uintptr_t)block;
+	struct live_shard *shard = live_shard_of(address);
+	struct live_block *slots = shard->slots;
+	size_t count = 0;
+
+	pthread_mutex_lock(&shard->lock);
+	for (size_t slot = live_home(shard, address); slots[slot].address != 0;) {
+		struct live_block *entry = &slots[slot];
+		bool is_first = entry->type == PY_TYPE_NOT_LOOKED &&
+				entry->birth >= TL_LOAD(live_certain_from);
+
+		if (entry->address == address && !is_first && count < LIVE_ENTRIES_PER_BLOCK) {
+			held[count++] = *entry;
+			live_remove_slot(shard, slot);
+			continue;
+		}
+		if (entry->address == address)
+			entry->type = (PY_TYPE_MADE + type) & (CLASSES_END - 1);
+		slot = live_next(shard, slot);
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return count;
+}
+
+TL_INTERNAL bool live_blocks_survives(struct thread *thread, struct live_block *block)
+{
+	return live_survives(thread, block, sampler_level());
+}
+
+TL_INTERNAL void live_blocks_be_certain_from(uint32_t tick)
+{
+	TL_STORE(live_certain_from, tick);
+}
+
+TL_INTERNAL bool live_blocks_are_told(void)
+{
+	return TL_LOAD(live_certain_from) != LIVE_NEVER;
+}
+
+TL_INTERNAL unsigned live_blocks_type(const struct live_block *block)
+{
+	bool is_certain =
+		!py_type_is_made(block->type) || block->birth >= TL_LOAD(live_certain_from);
+
+	return is_certain ? block->type : block->type - PY_TYPE_MADE;
 }
 
 TL_INTERNAL size_t live_blocks_shards(void)

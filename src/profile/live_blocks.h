@@ -25,7 +25,8 @@ struct live_block {
 	uint64_t address;   /* 0: unused */
 	uint64_t size : 44; /* LIVE_LARGEST: that or more */
 	uint64_t flags : 2;
-	uint64_t type : CLASSES_BITS; /* a number of classes.h, once it was looked at */
+	uint64_t type : CLASSES_BITS; /* a number of classes.h, once it was looked at; in reports,
+					 live_blocks_type tells it */
 	uint64_t level : 6;           /* of T and N that `probability` belongs to */
 	float probability;            /* of inclusion; the sample weighs its inverse */
 	uint32_t line;                /* where it was allocated: a number of sites.h */
@@ -73,6 +74,22 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
  * order. Returns how many. */
 TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
 				    struct live_block *held);
+
+/* An object of a type that has a free list was made in this block. Entries that wait for that, being
+ * new, are marked as made there; of the others the block was recycled: they are removed into `held`,
+ * as live_blocks_take does. */
+TL_INTERNAL size_t live_blocks_made(const void *block, unsigned type, struct live_block *held);
+/* The sample is to be kept by the level in force now: thinned at random, what stays weighs more.
+ * False: it is to be forgotten. */
+TL_INTERNAL bool live_blocks_survives(struct thread *thread, struct live_block *block);
+
+/* Every creation is told to live_blocks_made from this tick on; LIVE_NEVER: not any more. What was
+ * born before it is not certain to be where its sample says. */
+#define LIVE_NEVER UINT32_MAX
+TL_INTERNAL void live_blocks_be_certain_from(uint32_t tick);
+TL_INTERNAL bool live_blocks_are_told(void); /* not LIVE_NEVER */
+/* The entry's type, an uncertain one where nobody knows the maker. */
+TL_INTERNAL unsigned live_blocks_type(const struct live_block *block);
 
 /* Copies the entries of a shard, at most live_blocks_shard_slots() of them. For reports: a shard at
  * a time. */

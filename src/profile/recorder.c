@@ -344,6 +344,64 @@ TL_INTERNAL void recorder_freed(const void *block, enum live_layer layer)
 	governor_work_ends(began_ns, count == 0);
 }
 
+/* The first allocation comes first (live_blocks_insert). */
+static void recorder_put_first(struct live_block *held, size_t count)
+{
+	struct live_block first = held[0];
+
+	for (size_t i = 1; i < count; i++) {
+		if (held[i].flags & LIVE_IS_GROWTH)
+			continue;
+		held[0] = held[i];
+		held[i] = first;
+		return;
+	}
+}
+
+/* A level that has risen since lets go of samples here too: of one that a hot loop recycles, each
+ * time costs a walk of the stack. */
+static void recorder_bear_again(struct thread *thread, struct live_block *held, size_t count,
+				unsigned type, const void *caller)
+{
+	struct blame_place place = {0};
+	bool is_placed = false;
+
+	recorder_put_first(held, count);
+	for (size_t i = 0; i < count; i++) {
+		if (!live_blocks_survives(thread, &held[i]))
+			continue;
+		if (!is_placed)
+			place = blame_place(LIVE_PYTHON, caller);
+		is_placed = true;
+		held[i].line = place.line;
+		held[i].stack = place.stack;
+		held[i].birth = recorder_now();
+		held[i].type = (PY_TYPE_MADE + type) & (CLASSES_END - 1);
+
+		struct site_sample sample = recorder_sample(&held[i]);
+
+		sample.is_small = true; /* it stands for those that no allocator tells of */
+		sites_born(place.line, &sample);
+		recorder_insert(thread, &held[i]);
+	}
+}
+
+TL_INTERNAL void recorder_made_again(struct thread *thread, const void *block, unsigned type,
+				     const void *caller)
+{
+	struct live_block held[LIVE_ENTRIES_PER_BLOCK];
+	uint64_t began_ns = governor_work_begins();
+	size_t count = live_blocks_made(block, type, held);
+
+	recorder_died(held, count);
+	if (count > 0 && recorder_is_open()) {
+		if (TL_RARELY(!thread->is_ready))
+			sampler_prepare(thread, 0); /* it takes chance */
+		recorder_bear_again(thread, held, count, type, caller);
+	}
+	governor_work_ends(began_ns, count == 0);
+}
+
 TL_INTERNAL size_t recorder_held_bytes(const struct live_block *held, size_t count)
 {
 	bool has_first = false;

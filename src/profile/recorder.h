@@ -67,6 +67,11 @@ TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struc
 TL_INTERNAL void recorder_died(const struct live_block *held, size_t count);
 TL_INTERNAL void recorder_restore(struct thread *thread, struct live_block *held, size_t count,
 				  const void *block, size_t from, size_t to);
+/* An object of a type (py_type.h) that has a free list was made in this block. Where the block was
+ * recycled for it, its samples end their lives, and begin one, of the same size and weight, at the
+ * line that runs now. */
+TL_INTERNAL void recorder_made_again(struct thread *thread, const void *block, unsigned type,
+				     const void *caller);
 /* The bytes that they stand for: the block's own size when every allocation is a sample. 0 when its
  * first allocation is not among them (it was made before counting began). */
 TL_INTERNAL size_t recorder_held_bytes(const struct live_block *held, size_t count);

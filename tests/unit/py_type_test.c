@@ -196,6 +196,35 @@ static void what_libc_allocated_may_be_unreadable(void **state)
 	munmap(page, 4096);
 }
 
+static void an_object_that_is_made_is_told_where_its_type_has_a_free_list(void **state)
+{
+	uint64_t object[2] = {1, (uintptr_t)&types[PY_KNOWN_LIST]};
+
+	(void)state;
+	assert_int_equal(py_type_pooled_object(object).type, PY_TYPE_LIST);
+	assert_true(py_type_pooled_object(object).is_collected);
+	object[1] = (uintptr_t)&types[PY_KNOWN_FLOAT];
+	assert_int_equal(py_type_pooled_object(object).type, PY_TYPE_FLOAT);
+	assert_false(py_type_pooled_object(object).is_collected);
+	object[1] = (uintptr_t)&types[PY_KNOWN_INT];
+	assert_int_equal(py_type_pooled_object(object).type, PY_TYPE_NOT_LOOKED);
+	py_layout.minor = 14;
+	assert_int_equal(py_type_pooled_object(object).type, PY_TYPE_LATE_INT);
+	object[1] = (uintptr_t)session;
+	assert_int_equal(py_type_pooled_object(object).type, PY_TYPE_NOT_LOOKED);
+}
+
+static void one_whose_making_was_seen_is_certain_and_shown_alike(void **state)
+{
+	enum py_type seen = PY_TYPE_MADE + PY_TYPE_TUPLE;
+
+	(void)state;
+	assert_true(py_type_is_made(seen) && !py_type_is_uncertain(seen));
+	assert_false(py_type_is_made(PY_TYPE_TUPLE) || py_type_is_made(PY_TYPE_ITEMS));
+	assert_int_equal(py_type_shown(seen), PY_TYPE_TUPLE);
+	assert_string_equal(py_type_name(seen), "tuple");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +239,9 @@ int main(void)
 		cmocka_unit_test_setup(an_array_of_objects_is_a_lists_items, start),
 		cmocka_unit_test_setup(blocks_of_a_deque_are_known_by_their_links, start),
 		cmocka_unit_test_setup(what_libc_allocated_may_be_unreadable, start),
+		cmocka_unit_test_setup(
+			an_object_that_is_made_is_told_where_its_type_has_a_free_list, start),
+		cmocka_unit_test_setup(one_whose_making_was_seen_is_certain_and_shown_alike, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,12 +70,15 @@ def _params(found):
 
 def pytest_generate_tests(metafunc):
     """python: every interpreter. few_pythons: one of each kind, for what takes long; TRACKLEAK_TEST_PYTHONS=all makes
-    it every one, =few makes `python` few too. one_python: the one on PATH, where the version plays no part."""
+    it every one, =few makes `python` few too. precise_python: every one that TRACKLEAK_PRECISE=1 has an effect on.
+    one_python: the one on PATH, where the version plays no part."""
     ask = os.environ.get("TRACKLEAK_TEST_PYTHONS", "")
     if "python" in metafunc.fixturenames:
         metafunc.parametrize("python", _params(interpreters.few() if ask == "few" else interpreters.selected()))
     if "few_pythons" in metafunc.fixturenames:
         metafunc.parametrize("few_pythons", _params(interpreters.selected() if ask == "all" else interpreters.few()))
+    if "precise_python" in metafunc.fixturenames:
+        metafunc.parametrize("precise_python", _params([i for i in interpreters.selected() if i.tells_creations]))
     if "one_python" in metafunc.fixturenames:
         metafunc.parametrize("one_python", _params([interpreters.one()] if interpreters.one() else []))
 

@@ -60,6 +60,11 @@ class Interpreter:
         """Do blocks over 512 bytes reach libc's malloc? Free-threaded builds have mimalloc."""
         return not self.free_threaded
 
+    @property
+    def tells_creations(self):
+        """Can TRACKLEAK_PRECISE=1 have an effect?"""
+        return self.version >= (3, 13) and not self.free_threaded
+
     def command(self, library, arguments):
         """(argv, extra environment) that runs `arguments` with `library` preloaded; None: without it.
 
