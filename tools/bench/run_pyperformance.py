@@ -26,8 +26,9 @@ from running import Failed, run
 
 VARIANTS = {"none": variants.NONE, "default": variants.ours()(None, None),
             "PYTHON=0": variants.ours(PYTHON="0")(None, None)}
-CPU_CLOCK = Path(__file__).resolve().parent / "cpu_clock"
+WORKER = Path(__file__).resolve().parent / "worker"
 PYPERFORMANCE = "pyperformance==1.14.0"
+LONG_VALUE = 0.4  # seconds: of such a benchmark one value a worker is enough
 
 
 def load_pyperformance():
@@ -52,21 +53,23 @@ class Session:
         self.interpreter, self.options, self.folder = interpreter, options, folder
         self.pyperf = peers.from_pypi(interpreter, "pyperf", ["pyperf"])
 
-    def once(self, bench, variant, search, loops):
-        """{name: (median, loops)}; a script may hold several benchmarks."""
+    def once(self, bench, variant, search, known):
+        """{name: (median, loops)}; a script may hold several benchmarks. `known`: what pyperf need not find out."""
         import pyperf
         how, options = VARIANTS[variant], self.options
         room = self.folder / "run"
         shutil.rmtree(room, ignore_errors=True)
         (room / "logs").mkdir(parents=True)
-        clock = [str(CPU_CLOCK)] if options.clock == "cpu" else []
-        write_starter(room / "python", self.interpreter, how,
-                      {"PYTHONPATH": ":".join(clock + search), **({"TRACKLEAK_LOG_DIR": str(room / "logs")}
-                                                                  if how.settings else {})})
+        more = {"PYTHONPATH": ":".join([str(WORKER), *search]), "BENCH_CLOCK": options.clock}
+        if self.interpreter.wrapper:
+            more["BENCH_PYTHON"] = room / "python"
+        if how.settings:
+            more["TRACKLEAK_LOG_DIR"] = room / "logs"
+        write_starter(room / "python", self.interpreter, how, more)
         command, environment = variants.NONE.start(self.interpreter, [
             bench.runscript, *bench.extra_opts, "--python", room / "python", "--processes", options.processes,
-            "--values", options.values, "--warmups", 1, "--min-time", options.min_time, "--quiet",
-            *(["--loops", loops] if loops else []), "--output", room / "out.json"])
+            "--values", options.values, "--warmups", 1, "--min-time", options.min_time, "--quiet", *known,
+            "--output", room / "out.json"])
         run(command, {**environment, "PYTHONPATH": ":".join(search)}, room, options.limit)
         if how.left and not list((room / "logs").glob(how.left)):
             raise Failed("it leaves no profile behind: nothing was measured")
@@ -85,18 +88,19 @@ class Session:
                                                      ["-r", str(lock)])))
             except Failed as why:
                 raise Failed("does not install: %s" % why) from None
-        found, loops, began = {}, None, time.monotonic()
+        found, known, began = {}, [], time.monotonic()
         for number in range(self.options.rounds):
             if number >= 2 and time.monotonic() - began > self.options.budget:
                 break
             took = {}
             for variant in VARIANTS:
                 try:
-                    took[variant] = self.once(bench, variant, search, loops)
+                    took[variant] = self.once(bench, variant, search, known)
                 except Failed as why:
                     raise Failed("%s: %s" % ("without us" if variant == "none" else "WITH US, " + variant, why)) from None
-                if len(took[variant]) == 1:  # the rest do as many loops, and need not try how many
-                    loops = next(iter(took[variant].values()))[1]
+                if len(took[variant]) == 1 and not known:
+                    (median, loops), = took[variant].values()
+                    known = ["--loops", loops, *(["--values", 1] if median > LONG_VALUE else [])]
             for name, (plain, _) in took["none"].items():
                 ours = found.setdefault(name, {variant: [] for variant in list(VARIANTS)[1:]})
                 for variant, figures in ours.items():

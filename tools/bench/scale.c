@@ -2,17 +2,19 @@
  * the whole process, so what the profiler does in a thread of its own counts too.
  *
  * scale idle BUSY IDLE PAIRS     malloc and free in BUSY threads, beside IDLE ones that have allocated and wait
- * scale live BLOCKS PAIRS        malloc and free over 7 MB of small blocks, BLOCKS larger ones stay meanwhile
+ * scale live BLOCKS PAIRS        malloc and free of small blocks between larger ones that stay, BLOCKS of them sampled
  * scale rate PER_SECOND SECONDS  malloc and free at that rate, in batches of a millisecond; prints CPU by second */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define SMALL 100
-#define LARGE 1000
-#define RING  65536
+#define SMALL        100
+#define LARGE        1000
+#define LARGE_BLOCKS 200000
+#define RING         (LARGE_BLOCKS / 2)
 
 static pthread_barrier_t all_there;
 static pthread_mutex_t until_the_end = PTHREAD_MUTEX_INITIALIZER;
@@ -73,16 +75,22 @@ static double beside_idle(int busy_threads, int idle_threads)
 	return began / (double)pairs / busy_threads;
 }
 
-/* Each free is of a block in another place, as a program's are, and never beside a large one. */
+/* The heap is the same at any number of samples: BLOCKS of the large ones are of the size that is sampled, the others
+ * one byte less, evenly mixed. A small one never shares its 256 bytes with a large one, which a sampled heap's blocks
+ * hardly do; and each free is of a block in another place. */
 static double beside_live(long blocks)
 {
 	unsigned place = 1;
 	double began;
 
-	for (int n = 0; n < RING; n++)
-		ring[n] = malloc(SMALL);
-	for (long n = 0; n < blocks; n++)
-		*(volatile char *)malloc(LARGE) = 1;
+	for (long n = 0; n < LARGE_BLOCKS; n++) {
+		bool is_sampled = n * blocks / LARGE_BLOCKS != (n + 1) * blocks / LARGE_BLOCKS;
+
+		*(volatile char *)malloc(is_sampled ? LARGE : LARGE - 1) = 1;
+		if (n % 2 == 0)
+			ring[n / 2] = malloc(SMALL);
+		*(volatile char *)malloc(3 * SMALL) = 1;
+	}
 	began = cpu_ns();
 	for (long n = 0; n < pairs; n++) {
 		place = place * 1103515245 + 12345;

@@ -112,13 +112,17 @@ SERVES_C = ("default", "dormant", "NATIVE=1", "exhaustive", "forwarder", "jemall
 
 
 def choose(names):
-    """The interpreters of these paths, or (parts of) names; none: python3 on PATH."""
-    found = []
+    """The interpreters of these names on PATH, paths, or parts of the names that tests/whole/interpreters.py gives."""
+    there, found = interpreters.find_all(), []
     for name in names or ["python3"]:
-        path = os.path.realpath(shutil.which(name) or name)
-        fitting = ([i for i in interpreters.find_all() if i.path == path or i.path == name]
-                   or [i for i in interpreters.find_all() if name in i.name] or [i for i in [interpreters.one()] if name == "python3"])
+        paths = [name]
+        if shutil.which(name):  # which may be a shim of another one
+            try:
+                paths.append(os.path.realpath(peers.call([name, "-c", "import sys; print(sys.executable)"]).strip()))
+            except Failed:
+                pass
+        fitting = [i for i in there if i.path in paths] or [i for i in there if name in i.name]
         if not fitting:
-            sys.exit("bench: no interpreter %s; there are %s" % (name, ", ".join(i.name for i in interpreters.find_all())))
+            sys.exit("bench: no interpreter %s; there are %s" % (name, ", ".join(i.name for i in there)))
         found += [i for i in fitting if i not in found]
     return found
