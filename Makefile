@@ -238,8 +238,20 @@ format: $(VENV)/ready  ## put the C files into the project's form
 settings-table:  ## write the settings table of README.md anew
 	$(Q)python3 tools/settings_table.py
 
-bench: build  ## what profiling costs, as ratios to the plain run (BENCH_ARGS="--rounds 3"); some minutes
-	@CC="$(CC)" PYTHONDONTWRITEBYTECODE=1 python3 tools/bench.py --python $(PYTHON) $(BENCH_ARGS)
+# BENCH_PYTHONS: interpreters by path or (part of a) name of tests/whole/interpreters.py; by default the one of
+# PYTHON_VERSION. Peers and benchmarks come from PyPI and Debian into the cache.
+BENCH_PYTHONS ?= $(PYTHON)
+BENCH = PYTHONDONTWRITEBYTECODE=1 CC="$(CC)" $(VENV)/bin/python tools/bench/$(1).py \
+	$(foreach python,$(BENCH_PYTHONS),--python "$(python)") $(BENCH_ARGS)
+.PHONY: bench-pyperformance bench-scale
+bench: build $(VENV)/ready  ## what profiling costs, we and our peers, as ratios to the plain run; half an hour an interpreter
+	@$(call BENCH,compare)
+
+bench-pyperformance: build $(VENV)/ready  ## the default set of pyperformance with us and without; half an hour an interpreter, resumable
+	@$(call BENCH,run_pyperformance)
+
+bench-scale: build $(VENV)/ready  ## cost against threads, live samples, sites, rate and depth: docs/SCALE.md with pictures; some minutes
+	@$(call BENCH,scale)
 
 # Not part of `make test`: the limits are for one compiler and one libc.
 .PHONY: bench-instructions
@@ -305,6 +317,8 @@ help:  ## this page
 	@echo '  PYTEST_ARGS="-k fork" which of the whole tests; FUZZ_SECONDS=20 for each fuzzer'
 	@echo '  VERSIONS="3.11" MODULES="must, or test_os ..." MODES="default" which part of CPython'"'"'s suite test-foreign runs'
 	@echo '  SECONDS=60            how long soak, stress-asan (-ubsan, -tsan) and each service of test-services take'
+	@echo '  BENCH_PYTHONS="3.11.7-shared 3.14" the interpreters of bench, bench-pyperformance and bench-scale (which takes one);'
+	@echo '                        BENCH_ARGS="--rounds 3" what else they are told (tools/bench/compare.py --help)'
 	@echo '  TRUTH_ARGS="--python 3.11" which part of the corpus (tests/corpus/score.py --help)'
 	@echo '  FILE=profiler.jsonl   what `make ship` sends; SERVERS="opensearch elasticsearch-9" picks those of test-es'
 	@echo '  V=1                   show the commands'
