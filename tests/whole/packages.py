@@ -21,7 +21,9 @@ def folder_with(python, *names):
         if not folder.exists():
             got = subprocess.run(
                 [sys.executable, "-m", "pip", "install", "-q", "--only-binary=:all:", "--implementation", "cp",
-                 "--python-version", "%d.%d" % python.version[:2], "--target", str(folder) + ".part", *names],
+                 "--python-version", "%d.%d" % python.version[:2],
+                 *(["--abi", "cp%d%dt" % python.version[:2]] if python.free_threaded else []),
+                 "--target", str(folder) + ".part", *names],
                 capture_output=True, text=True, check=False)
             if got.returncode:
                 raise Missing("%s cannot be installed for %s: %s"
