@@ -86,8 +86,8 @@ PICTURES = {
              is_flat=True) for busy in (1, 2))),
     "live": Picture("malloc and free of what is not sampled, beside live samples", "live samples", NS, True, (
         Line("", (1000, 5000, 20000, 100000, 200000), lambda blocks, work: ("live", blocks, work), 5000000,
-             settings={**EVERY_ONE, "MIN_SIZE": "1000", "SAMPLE_BYTES": str(1 << 40)}, is_flat=True,
-             counted=100000),)),
+             settings={**EVERY_ONE, "MIN_SIZE": "1000", "SAMPLE_BYTES": str(1 << 40), "TABLE_SIZE": "400000"},
+             is_flat=True, counted=100000),)),  # the default of 200,000 is thinned before it is full
     "sites": Picture("bytearray(600) from so many functions in turn", "sites", NS, True, (
         Line("", (10, 100, 1000, 10000, 25000, 50000), lambda sites, work: (sites, work), 1000000, SITES, counted=50000),)),
     "rate": Picture("malloc and free at a rate", "pairs a second", "ms of CPU added to each second", False, (
