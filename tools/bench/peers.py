@@ -15,8 +15,6 @@ from running import Failed, last_line
 
 CACHE = Path(os.path.expanduser("~/.cache/trackleak"))
 HERE = Path(__file__).resolve().parent
-FORWARD = {"forward": ["LIBC", "BIRTHS", "DEATHS"], "forward-libc": ["LIBC"], "births": ["BIRTHS"],
-           "deaths": ["DEATHS"], "both": ["BIRTHS", "DEATHS"]}
 
 
 def tell(line):
@@ -71,8 +69,8 @@ def compiled(source, output, *flags):
     return output
 
 
-def forwarder(name, folder):
-    """A library that only hands calls on: the floor. `name` is one of FORWARD."""
-    return compiled("forward.c", folder / (name + ".so"), "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,now",
-                    *["-fno-builtin-" + f for f in ("malloc", "calloc", "realloc", "free")],
-                    *["-DFORWARD_" + part for part in FORWARD[name]], "-ldl")
+def forwarder(parts, folder):
+    """A library that only hands calls on: the floor. `parts`: the FORWARD_ macros of forward.c."""
+    return compiled("forward.c", folder / ("forward-%s.so" % "-".join(parts)), "-shared", "-fPIC", "-fvisibility=hidden",
+                    "-Wl,-z,now", *["-fno-builtin-" + f for f in ("malloc", "calloc", "realloc", "free")],
+                    *["-DFORWARD_" + part for part in parts], "-ldl")
