@@ -152,6 +152,7 @@ def main():
     options.output.parent.mkdir(exist_ok=True)
     options.output.write_text(json.dumps({
         "rounds": options.rounds, "size": options.size, "ratios": results,
+        "peers": {interpreter.name: peers.versions(interpreter) for interpreter in chosen},
         "missing": [{"where": where, "what": what, "why": why} for (where, what), why in bench.missing.items()],
     }, indent=1) + "\n", encoding="utf-8")
     for where, found in results.items():

@@ -43,6 +43,12 @@ def from_pypi(interpreter, name, requirements):
     return folder
 
 
+def versions(interpreter):
+    """{package: version} of what compare.py has from PyPI for this interpreter."""
+    found = (CACHE / ("bench-" + interpreter.name)).glob("*/*.dist-info")
+    return dict(sorted(path.stem.split("-")[:2] for path in found if path.name.startswith(path.parent.name + "-")))
+
+
 def from_debian(package, pattern):
     """A file of a Debian package: the system's own, else of the package unpacked into the cache, without root."""
     for root in (Path("/"), CACHE / "bench-debian" / package):

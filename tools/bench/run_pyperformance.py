@@ -171,4 +171,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as why:
+        sys.exit("bench-pyperformance: %s" % why)

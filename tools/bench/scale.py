@@ -37,10 +37,11 @@ names = {}
 exec("\\n".join("def f%d(): return bytearray(600)" % n for n in range(sites)), names)
 functions = [names["f%d" % n] for n in range(sites)]
 for f in functions: f()
+rounds = max(1, calls // sites)
 began = time.process_time()
-for _ in range(calls // sites):
+for _ in range(rounds):
     for f in functions: f()
-print((time.process_time() - began) * 1e9 / (calls // sites * sites))
+print((time.process_time() - began) * 1e9 / (rounds * sites))
 """
 DEPTH = """
 import sys, time
@@ -166,14 +167,17 @@ def judge(line, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--python", help="one; as in compare.py")
+    parser.add_argument("--python", action="append", help="as in compare.py, but one")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--size", type=float, default=1, help="of the work at each place")
     parser.add_argument("--instructions", action="store_true", help="count them too, with valgrind (Debian's interpreter)")
     parser.add_argument("--only", default="", help="of %s" % ", ".join(PICTURES))
     parser.add_argument("-o", "--output", type=Path, default=DOCS)
     options = parser.parse_args()
-    interpreter = variants.choose([options.python] if options.python else None)[0]
+    chosen = variants.choose(options.python)
+    if len(chosen) != 1:
+        parser.error("one interpreter, and not %s" % " ".join(i.name for i in chosen))
+    interpreter = chosen[0]
     text = ["# Cost against scale", "", "Written by `make bench-scale`, %s, %d rounds, size %g. docs/PERFORMANCE.md says how it "
             "is measured and judged." % (interpreter.name, options.rounds, options.size)]
     is_good = True
@@ -211,4 +215,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Failed as why:
+        sys.exit("bench-scale: %s" % why)
