@@ -28,7 +28,7 @@ import bench_instructions  # noqa: E402
 
 DOCS = variants.ROOT / "docs"
 BEND_SLACK = 0.05  # of the rise of a line: so much may lie between it and the chord
-FLAT_SLACK = 1.5  # ns: the bar of an uncounted pair; or instructions
+FLAT_SLACK = 1.5  # ns: the bar of an uncounted pair; or instructions, or ms in a second
 
 SITES = """
 import sys, time
@@ -159,7 +159,7 @@ def judge(line, rounds):
         found, verb = ratios.rises(rounds, FLAT_SLACK), "rises"
     else:
         ends = ratios.summary([costs[-1] - costs[0] for costs in rounds])["median"]
-        found, verb = ratios.bends(line.places, rounds, BEND_SLACK * abs(ends)), "bends upward"
+        found, verb = ratios.bends(line.places, rounds, max(FLAT_SLACK, BEND_SLACK * abs(ends))), "bends upward"
     if found:
         return "%s at %s" % (verb, ", ".join("{:,g}".format(line.places[at]) for at in found)), False
     return "flat" if line.is_flat else "does not bend upward", True
