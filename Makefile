@@ -233,7 +233,7 @@ lint: deps-lint build $(VENV)/ready  ## the code's own rules: arrows, banned cal
 	@CC='$(CC)' CLANG='$(CLANG)' CLANG_FORMAT='$(VENV)/bin/clang-format' tools/lint
 
 format: $(VENV)/ready  ## put the C files into the project's form
-	$(Q)$(VENV)/bin/clang-format -i $(filter %.c %.h,$(SOURCES)) $(COMMAND_SOURCES) trackleak.c $(wildcard tests/*/*.[ch])
+	$(Q)$(VENV)/bin/clang-format -i $(filter %.c %.h,$(SOURCES)) $(COMMAND_SOURCES) trackleak.c $(wildcard tests/*/*.[ch]) $(wildcard tools/bench/*.c)
 
 settings-table:  ## write the settings table of README.md anew
 	$(Q)python3 tools/settings_table.py
