@@ -233,7 +233,7 @@ lint: deps-lint build $(VENV)/ready  ## the code's own rules: arrows, banned cal
 	@CC='$(CC)' CLANG='$(CLANG)' CLANG_FORMAT='$(VENV)/bin/clang-format' tools/lint
 
 format: $(VENV)/ready  ## put the C files into the project's form
-	$(Q)$(VENV)/bin/clang-format -i $(filter %.c %.h,$(SOURCES)) $(COMMAND_SOURCES) trackleak.c $(wildcard tests/*/*.[ch])
+	$(Q)$(VENV)/bin/clang-format -i $(filter %.c %.h,$(SOURCES)) $(COMMAND_SOURCES) trackleak.c $(wildcard tests/*/*.[ch]) $(wildcard tools/bench/*.c)
 
 settings-table:  ## write the settings table of README.md anew
 	$(Q)python3 tools/settings_table.py
@@ -244,10 +244,10 @@ BENCH_PYTHONS ?= $(PYTHON)
 BENCH = PYTHONDONTWRITEBYTECODE=1 CC="$(CC)" $(VENV)/bin/python tools/bench/$(1).py \
 	$(foreach python,$(BENCH_PYTHONS),--python "$(python)") $(BENCH_ARGS)
 .PHONY: bench-pyperformance bench-scale
-bench: build $(VENV)/ready  ## what profiling costs, we and our peers, as ratios to the plain run; half an hour an interpreter
+bench: build $(VENV)/ready  ## what profiling costs, we and our peers, as ratios to the plain run; some half an hour an interpreter
 	@$(call BENCH,compare)
 
-bench-pyperformance: build $(VENV)/ready  ## the default set of pyperformance with us and without; half an hour an interpreter, resumable
+bench-pyperformance: build $(VENV)/ready  ## the default set of pyperformance with us and without; some half an hour an interpreter, resumable
 	@$(call BENCH,run_pyperformance)
 
 bench-scale: build $(VENV)/ready  ## cost against threads, live samples, sites, rate and depth: docs/SCALE.md with pictures; some minutes

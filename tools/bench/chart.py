@@ -41,13 +41,15 @@ def draw(title, across, up, lines, is_log):
 
     text(WIDTH / 2, 18, title)
     text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, across)
-    text(LEFT, TOP - 8, up)
+    text(6, TOP - 8, up, "start")
     for y in ticks(high):
         stroke(LEFT, y_of(y), WIDTH - RIGHT, y_of(y), "#ddd")
-        text(LEFT - 6, y_of(y) + 4, "%.4g" % y, "end")
-    for x in places if is_log else ticks(places[-1]):
-        if x >= places[0]:
+        text(LEFT - 6, y_of(y) + 4, "{:,.6g}".format(y), "end")
+    room_until = math.inf
+    for x in reversed(places if is_log else ticks(places[-1])):
+        if places[0] <= x and x_of(x) < room_until:
             text(x_of(x), HEIGHT - BOTTOM + 18, "{:,.10g}".format(x))
+            room_until = x_of(x) - 55
     for number, (name, line) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
         parts.append('<polyline points="%s" fill="none" stroke="%s"/>' % (

@@ -130,7 +130,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--size", type=float, default=1, help="1: about half a second for each plain run")
     parser.add_argument("--only", default="", help="workloads whose name contains this")
-    parser.add_argument("--variants", default=",".join(variants.VARIANTS), help="of %(default)s")
+    parser.add_argument("--variants", default=",".join(v for v in variants.VARIANTS if v not in variants.ON_REQUEST),
+                        help="%%(default)s, by default; there are also %s" % ", ".join(variants.ON_REQUEST))
     parser.add_argument("--limit", type=float, default=120, help="seconds after which a run counts as hung")
     parser.add_argument("-o", "--output", type=Path, default=variants.ROOT / "build/bench.json")
     options = parser.parse_args()
@@ -151,6 +152,7 @@ def main():
     options.output.parent.mkdir(exist_ok=True)
     options.output.write_text(json.dumps({
         "rounds": options.rounds, "size": options.size, "ratios": results,
+        "peers": {interpreter.name: peers.versions(interpreter) for interpreter in chosen},
         "missing": [{"where": where, "what": what, "why": why} for (where, what), why in bench.missing.items()],
     }, indent=1) + "\n", encoding="utf-8")
     for where, found in results.items():

@@ -15,8 +15,6 @@ from running import Failed, last_line
 
 CACHE = Path(os.path.expanduser("~/.cache/trackleak"))
 HERE = Path(__file__).resolve().parent
-FORWARD = {"forward": ["LIBC", "BIRTHS", "DEATHS"], "forward-libc": ["LIBC"], "births": ["BIRTHS"],
-           "deaths": ["DEATHS"], "both": ["BIRTHS", "DEATHS"]}
 
 
 def tell(line):
@@ -45,6 +43,12 @@ def from_pypi(interpreter, name, requirements):
     return folder
 
 
+def versions(interpreter):
+    """{package: version} of what compare.py has from PyPI for this interpreter."""
+    found = (CACHE / ("bench-" + interpreter.name)).glob("*/*.dist-info")
+    return dict(sorted(path.stem.split("-")[:2] for path in found if path.name.startswith(path.parent.name + "-")))
+
+
 def from_debian(package, pattern):
     """A file of a Debian package: the system's own, else of the package unpacked into the cache, without root."""
     for root in (Path("/"), CACHE / "bench-debian" / package):
@@ -71,8 +75,8 @@ def compiled(source, output, *flags):
     return output
 
 
-def forwarder(name, folder):
-    """A library that only hands calls on: the floor. `name` is one of FORWARD."""
-    return compiled("forward.c", folder / (name + ".so"), "-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-z,now",
-                    *["-fno-builtin-" + f for f in ("malloc", "calloc", "realloc", "free")],
-                    *["-DFORWARD_" + part for part in FORWARD[name]], "-ldl")
+def forwarder(parts, folder):
+    """A library that only hands calls on: the floor. `parts`: the FORWARD_ macros of forward.c."""
+    return compiled("forward.c", folder / ("forward-%s.so" % "-".join(parts)), "-shared", "-fPIC", "-fvisibility=hidden",
+                    "-Wl,-z,now", *["-fno-builtin-" + f for f in ("malloc", "calloc", "realloc", "free")],
+                    *["-DFORWARD_" + part for part in parts], "-ldl")

@@ -143,7 +143,7 @@ def main():
     parser.add_argument("--processes", type=int, default=1, help="workers of each round")
     parser.add_argument("--values", type=int, default=3)
     parser.add_argument("--min-time", type=float, default=0.05, help="seconds of each value")
-    parser.add_argument("--limit", type=float, default=120, help="seconds after which one counts as hung")
+    parser.add_argument("--limit", type=float, default=300, help="seconds after which one counts as hung")
     parser.add_argument("--results", type=Path, default=variants.ROOT / "build/bench-pyperformance.jsonl")
     options = parser.parse_args()
     only = options.only.split(",")
@@ -171,4 +171,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as why:
+        sys.exit("bench-pyperformance: %s" % why)

@@ -1,5 +1,5 @@
 /* scale: fixed work beside something that grows. Prints nanoseconds of CPU for each piece of work, by the clock of
- * the whole process, so what the profiler does in a thread of its own counts too.
+ * the whole process, so what the profiler does in a thread of its own counts too; `live` by that of its thread.
  *
  * scale idle BUSY IDLE PAIRS     malloc and free in BUSY threads, beside IDLE ones that have allocated and wait
  * scale live BLOCKS PAIRS        malloc and free of small blocks between larger ones that stay, BLOCKS of them sampled
@@ -14,18 +14,19 @@
 #define SMALL        100
 #define LARGE        1000
 #define LARGE_BLOCKS 200000
-#define RING         (LARGE_BLOCKS / 2)
+#define GAP          4 /* blocks that are not sampled */
+#define RING         4000
 
 static pthread_barrier_t all_there;
 static pthread_mutex_t until_the_end = PTHREAD_MUTEX_INITIALIZER;
 static void *ring[RING];
 static long pairs;
 
-static double cpu_ns(void)
+static double cpu_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	clock_gettime(clock, &now);
 	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
@@ -63,12 +64,12 @@ static double beside_idle(int busy_threads, int idle_threads)
 	for (int n = 0; n < idle_threads; n++)
 		pthread_create(&threads[busy_threads + n], NULL, idle, NULL);
 	pthread_barrier_wait(&all_there);
-	began = cpu_ns();
+	began = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
 	for (int n = 0; n < busy_threads; n++)
 		pthread_create(&threads[n], NULL, busy, NULL);
 	for (int n = 0; n < busy_threads; n++)
 		pthread_join(threads[n], NULL);
-	began = cpu_ns() - began;
+	began = cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - began;
 	pthread_mutex_unlock(&until_the_end);
 	for (int n = 0; n < idle_threads; n++)
 		pthread_join(threads[busy_threads + n], NULL);
@@ -76,8 +77,9 @@ static double beside_idle(int busy_threads, int idle_threads)
 }
 
 /* The heap is the same at any number of samples: BLOCKS of the large ones are of the size that is sampled, the others
- * one byte less, evenly mixed. A small one never shares its 256 bytes with a large one, which a sampled heap's blocks
- * hardly do; and each free is of a block in another place. */
+ * one byte less, evenly mixed. It is of 1 GB, since what tells a free of other blocks may be addressed by a part of the
+ * address; a small block never lies next to a large one. Each free is of a block in another place, few enough for the
+ * processor's cache. */
 static double beside_live(long blocks)
 {
 	unsigned place = 1;
@@ -87,23 +89,24 @@ static double beside_live(long blocks)
 		bool is_sampled = n * blocks / LARGE_BLOCKS != (n + 1) * blocks / LARGE_BLOCKS;
 
 		*(volatile char *)malloc(is_sampled ? LARGE : LARGE - 1) = 1;
-		if (n % 2 == 0)
-			ring[n / 2] = malloc(SMALL);
-		*(volatile char *)malloc(3 * SMALL) = 1;
+		if (n % (LARGE_BLOCKS / RING) == 0)
+			ring[n / (LARGE_BLOCKS / RING)] = malloc(SMALL);
+		for (int k = 0; k < GAP; k++)
+			*(volatile char *)malloc(LARGE - 1) = 1;
 	}
-	began = cpu_ns();
+	began = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (long n = 0; n < pairs; n++) {
 		place = place * 1103515245 + 12345;
 		free(ring[(place >> 8) % RING]);
 		ring[(place >> 8) % RING] = malloc(SMALL);
 	}
-	return (cpu_ns() - began) / (double)pairs;
+	return (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - began) / (double)pairs;
 }
 
 static double at_rate(double per_second, double duration)
 {
 	struct timespec tick;
-	double began = cpu_ns();
+	double began = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
 
 	clock_gettime(CLOCK_MONOTONIC, &tick);
 	for (double done = 0, due = 0; done < per_second * duration;) {
@@ -116,7 +119,7 @@ static double at_rate(double per_second, double duration)
 		}
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &tick, NULL);
 	}
-	return (cpu_ns() - began) / duration;
+	return (cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - began) / duration;
 }
 
 int main(int argc, char **argv)

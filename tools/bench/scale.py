@@ -28,7 +28,7 @@ import bench_instructions  # noqa: E402
 
 DOCS = variants.ROOT / "docs"
 BEND_SLACK = 0.05  # of the rise of a line: so much may lie between it and the chord
-FLAT_SLACK = 1.5  # ns: the bar of an uncounted pair; or instructions
+FLAT_SLACK = 1.5  # ns: the bar of an uncounted pair; or instructions, or ms in a second
 
 SITES = """
 import sys, time
@@ -37,10 +37,11 @@ names = {}
 exec("\\n".join("def f%d(): return bytearray(600)" % n for n in range(sites)), names)
 functions = [names["f%d" % n] for n in range(sites)]
 for f in functions: f()
+rounds = max(1, calls // sites)
 began = time.process_time()
-for _ in range(calls // sites):
+for _ in range(rounds):
     for f in functions: f()
-print((time.process_time() - began) * 1e9 / (calls // sites * sites))
+print((time.process_time() - began) * 1e9 / (rounds * sites))
 """
 DEPTH = """
 import sys, time
@@ -86,8 +87,8 @@ PICTURES = {
              is_flat=True) for busy in (1, 2))),
     "live": Picture("malloc and free of what is not sampled, beside live samples", "live samples", NS, True, (
         Line("", (1000, 5000, 20000, 100000, 200000), lambda blocks, work: ("live", blocks, work), 5000000,
-             settings={**EVERY_ONE, "MIN_SIZE": "1000", "SAMPLE_BYTES": str(1 << 40)}, is_flat=True,
-             counted=100000),)),
+             settings={**EVERY_ONE, "MIN_SIZE": "1000", "SAMPLE_BYTES": str(1 << 40), "TABLE_SIZE": "400000"},
+             is_flat=True, counted=100000),)),  # the default of 200,000 is thinned before it is full
     "sites": Picture("bytearray(600) from so many functions in turn", "sites", NS, True, (
         Line("", (10, 100, 1000, 10000, 25000, 50000), lambda sites, work: (sites, work), 1000000, SITES, counted=50000),)),
     "rate": Picture("malloc and free at a rate", "pairs a second", "ms of CPU added to each second", False, (
@@ -158,7 +159,7 @@ def judge(line, rounds):
         found, verb = ratios.rises(rounds, FLAT_SLACK), "rises"
     else:
         ends = ratios.summary([costs[-1] - costs[0] for costs in rounds])["median"]
-        found, verb = ratios.bends(line.places, rounds, BEND_SLACK * abs(ends)), "bends upward"
+        found, verb = ratios.bends(line.places, rounds, max(FLAT_SLACK, BEND_SLACK * abs(ends))), "bends upward"
     if found:
         return "%s at %s" % (verb, ", ".join("{:,g}".format(line.places[at]) for at in found)), False
     return "flat" if line.is_flat else "does not bend upward", True
@@ -166,14 +167,17 @@ def judge(line, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--python", help="one; as in compare.py")
+    parser.add_argument("--python", action="append", help="as in compare.py, but one")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--size", type=float, default=1, help="of the work at each place")
     parser.add_argument("--instructions", action="store_true", help="count them too, with valgrind (Debian's interpreter)")
     parser.add_argument("--only", default="", help="of %s" % ", ".join(PICTURES))
     parser.add_argument("-o", "--output", type=Path, default=DOCS)
     options = parser.parse_args()
-    interpreter = variants.choose([options.python] if options.python else None)[0]
+    chosen = variants.choose(options.python)
+    if len(chosen) != 1:
+        parser.error("one interpreter, and not %s" % " ".join(i.name for i in chosen))
+    interpreter = chosen[0]
     text = ["# Cost against scale", "", "Written by `make bench-scale`, %s, %d rounds, size %g. docs/PERFORMANCE.md says how it "
             "is measured and judged." % (interpreter.name, options.rounds, options.size)]
     is_good = True
@@ -211,4 +215,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Failed as why:
+        sys.exit("bench-scale: %s" % why)

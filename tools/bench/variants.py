@@ -86,8 +86,8 @@ def jemalloc(profiles):
     return ready
 
 
-def forward(interpreter, folder):
-    return How(preload=peers.forwarder("forward" if interpreter else "forward-libc", folder))
+def forward(*parts):
+    return lambda interpreter, folder: How(preload=peers.forwarder(parts if interpreter else ("LIBC",), folder))
 
 
 NONE = How()
@@ -96,7 +96,7 @@ VARIANTS = {
     "dormant": ours(STARTUP_DELAY="3600", left=""),
     "PYTHON=0": ours(PYTHON="0"),
     "NATIVE=1": ours(NATIVE="1"),
-    "forwarder": forward,
+    "forwarder": forward("LIBC", "BIRTHS", "DEATHS"),
     "ddtrace": ddtrace,
     "jemalloc": jemalloc(False),
     "jemalloc prof": jemalloc(True),
@@ -107,7 +107,11 @@ VARIANTS = {
     "memray python": memray("--trace-python-allocators"),
     "memray aggregate": memray("--trace-python-allocators", "--aggregate"),
     "scalene": scalene,
+    "both": forward("BIRTHS", "DEATHS"),
+    "births": forward("BIRTHS"),
+    "deaths": forward("DEATHS"),
 }
+ON_REQUEST = ("both", "births", "deaths")  # parts of the floor: CPython's domains alone, and one side of them
 SERVES_C = ("default", "dormant", "NATIVE=1", "exhaustive", "forwarder", "jemalloc", "jemalloc prof")
 
 
