@@ -30,7 +30,8 @@ static void hook_create_lose(void)
 	TL_STORE(py_tracer_is_due, true);
 }
 
-static TL_COLD void hook_create_made(const char *object, const void *caller)
+/* Returns 0, as the event does: so it is a jump from there. */
+static TL_COLD int hook_create_made(const char *object, const void *caller)
 {
 	struct py_type_pooled pooled = py_type_pooled_object(object);
 	const char *block = object - (pooled.is_collected ? HOOK_COLLECTORS_HEADER : 0);
@@ -38,33 +39,32 @@ static TL_COLD void hook_create_made(const char *object, const void *caller)
 	int saved_errno;
 
 	if (pooled.type == PY_TYPE_NOT_LOOKED || !live_blocks_may_hold(block))
-		return;
+		return 0;
 	if (!recorder_enter(thread, &saved_errno)) {
 		hook_create_lose();
-		return;
+		return 0;
 	}
 	lifecycle_look();
 	recorder_made_again(thread, block, pooled.type, caller);
 	recorder_leave(thread, saved_errno);
+	return 0;
 }
 
-static TL_COLD void hook_create_other(int event)
+static TL_COLD int hook_create_other(int event)
 {
 	if (event == PY_TRACER_REMOVED)
 		hook_create_lose();
+	return 0;
 }
 
 static int hook_create_event(void *object, int event, void *data)
 {
 	(void)data;
-	if (event != PY_TRACER_CREATE) {
-		if (TL_RARELY(event != PY_TRACER_DESTROY))
-			hook_create_other(event);
-		return 0;
-	}
+	if (event != PY_TRACER_CREATE)
+		return TL_MOSTLY(event == PY_TRACER_DESTROY) ? 0 : hook_create_other(event);
 	if (TL_RARELY(live_blocks_may_hold(object) ||
 		      live_blocks_may_hold((const char *)object - HOOK_COLLECTORS_HEADER)))
-		hook_create_made(object, __builtin_return_address(0));
+		return hook_create_made(object, __builtin_return_address(0));
 	return 0;
 }
 
