@@ -68,25 +68,32 @@ static int hook_create_event(void *object, int event, void *data)
 	return 0;
 }
 
+static void hook_create_give_up(const char *why)
+{
+	config.precise = false;
+	if (!config.quiet)
+		diag_say("TRACKLEAK_PRECISE has no effect: ", why, NULL);
+}
+
 TL_INTERNAL bool hook_create_look(void)
 {
 	enum tl_err taken;
 
-	if (!config.precise || py_tracer_refusal() != NULL)
+	if (!config.precise)
 		return false;
+	if (py_tracer_refusal() != NULL) { /* of a libpython that came late */
+		hook_create_give_up(py_tracer_refusal());
+		return false;
+	}
 	if (!py_layout.is_initialized() || !py_frame_thread_is_attached())
 		return true;
-	if (live_blocks_are_told() && py_tracer_is_held())
+	if (live_blocks_certain_from() != LIVE_NEVER && py_tracer_is_held())
 		return false;
+	live_blocks_be_certain_from(LIVE_NEVER);
 	taken = py_tracer_take(hook_create_event);
-	if (taken == TL_OK) {
+	if (taken == TL_OK)
 		live_blocks_be_certain_from(recorder_begin_tick());
-	} else if (taken == TL_ERR_UNKNOWN) {
-		config.precise = false;
-		if (!config.quiet)
-			diag_say("TRACKLEAK_PRECISE has no effect: CPython's state does not look "
-				 "as it should",
-				 NULL);
-	}
+	else if (taken == TL_ERR_UNKNOWN)
+		hook_create_give_up("CPython's state does not look as it should");
 	return taken == TL_ERR_FULL;
 }
