@@ -217,7 +217,7 @@ def test_the_governor_lets_go_of_what_a_hot_loop_recycles(precise_python):
         settings = {"PRECISE": 1, "SAMPLE_BYTES": 1, "MAX_OVERHEAD": overhead}
         return profile(precise_python, HOT, [rounds], settings=settings, timeout=300).check().document("hot")["sample_count"]
 
-    assert samples(100000, 0) >= 100000
+    assert samples(100000, 0) >= 190000  # numbers and tuples
     assert samples(5000000, 1) <= 500000
 
 
