@@ -218,7 +218,7 @@ def test_the_governor_lets_go_of_what_a_hot_loop_recycles(precise_python):
         return profile(precise_python, HOT, [rounds], settings=settings, timeout=300).check().document("hot")["sample_count"]
 
     assert samples(100000, 0) >= 190000  # numbers and tuples
-    assert samples(5000000, 1) <= 500000
+    assert samples(5000000, 1) <= 2000000  # of ten million; 0.3 to 0.7 per cent, mostly
 
 
 def test_count_is_objects_made(precise_python):
