@@ -48,12 +48,12 @@ static const uintptr_t *py_tracer_find(uintptr_t tracer)
 
 TL_INTERNAL enum tl_err py_tracer_take(py_tracer tracer)
 {
-	py_tracer there = py_layout.get_tracer(NULL);
+	uintptr_t there = (uintptr_t)py_layout.get_tracer(NULL);
 	const uintptr_t *slot;
 
-	if (there != NULL && there != tracer)
+	if (there != 0 && there != (uintptr_t)tracer)
 		return TL_ERR_FULL;
-	if (there == NULL)
+	if (there == 0)
 		py_layout.set_tracer(tracer, NULL);
 	slot = py_tracer_find((uintptr_t)tracer);
 	if (slot == NULL) {

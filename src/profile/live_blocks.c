@@ -434,9 +434,9 @@ TL_INTERNAL void live_blocks_be_certain_from(uint32_t tick)
 	TL_STORE(live_certain_from, tick);
 }
 
-TL_INTERNAL bool live_blocks_are_told(void)
+TL_INTERNAL uint32_t live_blocks_certain_from(void)
 {
-	return TL_LOAD(live_certain_from) != LIVE_NEVER;
+	return TL_LOAD(live_certain_from);
 }
 
 TL_INTERNAL unsigned live_blocks_type(const struct live_block *block)

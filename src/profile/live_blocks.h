@@ -87,7 +87,7 @@ TL_INTERNAL bool live_blocks_survives(struct thread *thread, struct live_block *
  * born before it is not certain to be where its sample says. */
 #define LIVE_NEVER UINT32_MAX
 TL_INTERNAL void live_blocks_be_certain_from(uint32_t tick);
-TL_INTERNAL bool live_blocks_are_told(void); /* not LIVE_NEVER */
+TL_INTERNAL uint32_t live_blocks_certain_from(void);
 /* The entry's type, an uncertain one where nobody knows the maker. */
 TL_INTERNAL unsigned live_blocks_type(const struct live_block *block);
 
