@@ -54,8 +54,14 @@ class Service:
         return (self.folder / "output").read_text(errors="replace")
 
     def workers(self):
-        children = Path("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)).read_text()
-        return [int(pid) for pid in children.split()]
+        """Those that any of its threads has forked: celery's pool is filled up by a thread."""
+        found = []
+        for children in Path("/proc/%d/task" % self.process.pid).glob("*/children"):
+            try:
+                found += map(int, children.read_text().split())
+            except OSError:
+                pass  # the thread has ended meanwhile
+        return sorted(found)
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)
