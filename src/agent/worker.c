@@ -5,6 +5,7 @@
 #include "../output/elastic_post.h"
 #include "../output/event_log.h"
 #include "../process/config.h"
+#include "../process/proc_memory.h"
 #include "../process/py_layout.h"
 #include "../profile/governor.h"
 #include "../profile/recorder.h"
@@ -25,12 +26,16 @@
 #define WORKER_COARSE_NS      10000000u /* a tick of the coarse clock, at most */
 #define WORKER_NAP_NS         50000000
 #define WORKER_SEARCH_TICK_NS 100000000u /* while a libpython may still arrive */
+#define WORKER_LOOK_NS        100000000u /* where the first thread may just return */
+#define WORKER_POST_STOP_MS   1000
 
 static struct {
 	/* Held by who starts or stops it: two threads may fork at once, and a thread is joined
 	 * once. Guards `thread`. */
 	pthread_mutex_t turn;
 	pthread_t thread;
+	pthread_t main_thread;      /* of the process that we were loaded into */
+	bool is_of_thread;          /* we are a child that another thread than that one forked */
 	bool is_running, must_stop; /* atomic */
 	uint64_t interval_ns, next_dump_ns;
 	unsigned misses; /* a libpython was there, but not understood */
@@ -122,6 +127,24 @@ static bool worker_must_stop(void)
 	return __atomic_load_n(&worker.must_stop, __ATOMIC_ACQUIRE);
 }
 
+/* libc ends a process when its last thread has returned: the main thread may have called
+ * pthread_exit, and a child of fork begins inside a function of the thread that forked. A thread of
+ * ours must not be the one that keeps it. */
+static bool worker_is_left_alone(void)
+{
+	unsigned others = proc_threads_beside_ended_first();
+
+	return others == 1 || (others == 2 && elastic_post_stop(WORKER_POST_STOP_MS) &&
+			       proc_threads_beside_ended_first() == 1);
+}
+
+static uint64_t worker_next_look_ns(uint64_t until_ns)
+{
+	uint64_t look_ns = clock_precise_ns() + WORKER_LOOK_NS;
+
+	return worker.is_of_thread && look_ns < until_ns ? look_ns : until_ns;
+}
+
 static void *worker_main(void *unused)
 {
 	thread_self.busy = true; /* never profile ourselves */
@@ -133,8 +156,13 @@ static void *worker_main(void *unused)
 		uint64_t until_ns = worker_next_tick_ns();
 
 		do {
+			if (worker_is_left_alone()) {
+				TL_STORE(worker.is_running, false);
+				thread_self.busy = false; /* exit runs here: with a last dump */
+				return unused;
+			}
 			if (!control_serve())
-				worker_wait(until_ns);
+				worker_wait(worker_next_look_ns(until_ns));
 		} while (!worker_must_stop() && clock_precise_ns() < until_ns);
 	}
 	return unused;
@@ -158,6 +186,8 @@ static bool worker_create(void)
 	bool is_created;
 
 	worker.must_stop = false;
+	if (worker.main_thread == 0)
+		worker.main_thread = pthread_self();
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
 	sigfillset(&all);
@@ -210,5 +240,6 @@ TL_INTERNAL void worker_forget_in_child(void)
 {
 	TL_STORE(worker.is_running, false);
 	worker.next_dump_ns = 0;
+	worker.is_of_thread = !pthread_equal(pthread_self(), worker.main_thread);
 	pthread_mutex_init(&worker.turn, NULL);
 }

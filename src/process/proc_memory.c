@@ -54,7 +54,8 @@ TL_INTERNAL struct proc_memory proc_memory_read(void)
 {
 	char status[4096];
 
-	if (!proc_read("/proc/self/status", status, sizeof(status)))
+	/* Of a first thread that has ended, which /proc/self is, the kernel knows no memory. */
+	if (!proc_read("/proc/thread-self/status", status, sizeof(status)))
 		return (struct proc_memory){0};
 	return (struct proc_memory){
 		.rss_bytes = proc_field_after(status, "\nVmRSS:") * 1024,
@@ -62,6 +63,16 @@ TL_INTERNAL struct proc_memory proc_memory_read(void)
 		.anonymous_bytes = proc_field_after(status, "\nRssAnon:") * 1024,
 		.stack_bytes = proc_field_after(status, "\nVmStk:") * 1024,
 	};
+}
+
+TL_INTERNAL unsigned proc_threads_beside_ended_first(void)
+{
+	char status[4096];
+
+	if (!proc_read("/proc/self/status", status, sizeof(status)) ||
+	    strstr(status, "\nState:\tZ") == NULL)
+		return 0;
+	return (unsigned)proc_field_after(status, "\nThreads:") - 1;
 }
 
 /* The files of a control group's memory, by version. */

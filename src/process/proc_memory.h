@@ -13,6 +13,9 @@ struct proc_memory {
 
 /* Zeros where /proc cannot be read. */
 TL_INTERNAL struct proc_memory proc_memory_read(void);
+/* How many threads there are beside the process's first one, if that has ended while they go on. 0:
+ * it lives, or it cannot be told. */
+TL_INTERNAL unsigned proc_threads_beside_ended_first(void);
 
 struct proc_limit {
 	uint64_t used_bytes, limit_bytes;

@@ -1,6 +1,7 @@
 """fork, in every form Python has: each child is a profile of its own."""
 
 import re
+import time
 
 import pytest
 from harness import EXHAUSTIVE, SAMPLED, profile
@@ -286,3 +287,38 @@ def test_follow_0_leaves_a_child_alone_that_lives_on(one_python):
     run = profile(one_python, script, settings={"FOLLOW": 0, "DUMP_INTERVAL": 1}).check()
     assert run.stdout.strip() == "1", "the child has a worker"
     assert {dump.pid for dump in run.dumps} == {run.pid}
+
+
+CHILD_RETURNS = """
+import os, sys, threading, time
+kept = []
+def in_child():
+    for i in range(300):
+        kept.append(bytes(3000))
+        time.sleep(0.001)
+def fork_and_return():
+    child = os.fork()
+    if child == 0:
+        return in_child()
+    status = os.waitpid(child, 0)[1]
+    print(status, flush=True)
+began = time.monotonic()
+thread = threading.Thread(target=fork_and_return)
+thread.start()
+thread.join()
+assert time.monotonic() - began < 5
+"""
+
+
+def test_a_child_whose_only_thread_returns_ends(python):
+    """It was forked in a thread, so that there is no main to return to: libc ends it when its last thread has ended."""
+    run = profile(python, CHILD_RETURNS, settings=SAMPLED, timeout=30).check()
+    assert run.stdout == "0\n"
+    (child,) = [dump for dump in run.dumps if dump.pid != run.pid]
+    assert child.document("in_child")["counted"] >= 300
+
+
+def test_a_process_whose_main_thread_has_ended_ends_with_the_last_of_the_others(cc):
+    began = time.monotonic()
+    run = profile([cc("main_thread_ends.c")], None, settings={**SAMPLED, "ANY": 1}, timeout=30).check()
+    assert time.monotonic() - began < 5 and run.dumps[-1].process["rss_bytes"] > 3000 * 300
