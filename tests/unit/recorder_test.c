@@ -20,14 +20,6 @@ static const struct fake_function make = {"make", "app.py", 10};
 static const struct fake_function main_function = {"<module>", "app.py", 1};
 static struct live_block held[LIVE_ENTRIES_PER_BLOCK];
 
-static int start(void **state)
-{
-	(void)state;
-	config.table_size = 200000;
-	config.stack_depth = 32;
-	return recorder_start(0) == TL_OK ? 0 : -1;
-}
-
 /* Every allocation is a sample, and the stack is one call of make() by the module. */
 static int exhaustive(void **state)
 {
@@ -762,5 +754,5 @@ int main(void)
 			exhaustive),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_recorder, NULL);
 }

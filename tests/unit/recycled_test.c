@@ -15,14 +15,6 @@ static const struct fake_function temporary = {"temporary", "app.py", 10},
 				  keeper = {"keeper", "app.py", 20};
 static struct live_block held[LIVE_ENTRIES_PER_BLOCK];
 
-static int start(void **state)
-{
-	(void)state;
-	config.table_size = 200000;
-	config.stack_depth = 32;
-	return recorder_start(0) == TL_OK ? 0 : -1;
-}
-
 /* Every allocation is a sample, temporary() runs, and creations are told. */
 static int exhaustive(void **state)
 {
@@ -260,5 +252,5 @@ int main(void)
 		cmocka_unit_test_setup(a_forked_child_is_told_from_its_start_on, exhaustive),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start_recorder, NULL);
 }
