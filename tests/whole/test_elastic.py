@@ -724,12 +724,14 @@ def application(environ, start_response):
     start_response("200 OK", [])
     return [b"%d" % os.getpid()]
 '''
+    # A worker that is asked to end before it has its own handlers does not, without us either (2 of 100 runs).
+    ready = 'def post_worker_init(worker): open("ready-%d" % worker.pid, "w").close()'
     with FakeElastic() as server:
         run = start(few_pythons, None, ["--bind", "unix:here", "--workers", "2", "service:application"],
-                    python_args=["-m", "gunicorn"], files={"service.py": application},
+                    python_args=["-m", "gunicorn"], files={"service.py": application, "gunicorn.conf.py": ready},
                     env={"PYTHONPATH": packages(few_pythons, "gunicorn")},
                     settings=shipping(server, DUMP_INTERVAL=1))
-        server.wait(lambda s: ask(run.folder / "here"))
+        server.wait(lambda s: len(list(run.folder.glob("ready-*"))) == 2)
         served = [int(ask(run.folder / "here").split("\r\n\r\n")[1]) for _ in range(20)]
         run.process.terminate()
         run.finish().check()
