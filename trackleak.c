@@ -54,6 +54,7 @@
 #include "src/profile/tallies.c"
 #include "src/profile/maps.c"
 #include "src/profile/mixed_stack.c"
+#include "src/profile/stack_memo.c"
 #include "src/profile/blame.c"
 #include "src/profile/recorder.c"
 #include "src/profile/contexts.c"

@@ -7,6 +7,7 @@
 #include "mixed_stack.h"
 #include "names.h"
 #include "sites.h"
+#include "stack_memo.h"
 #include "stacks.h"
 
 #define BLAME_LINES   8192u
@@ -19,7 +20,7 @@ static uint64_t *blame_lines;
 TL_INTERNAL enum tl_err blame_start(void)
 {
 	blame_lines = pages_map(BLAME_LINES * sizeof(uint64_t));
-	return blame_lines != NULL ? TL_OK : TL_ERR_SYSTEM;
+	return blame_lines != NULL ? stack_memo_start() : TL_ERR_SYSTEM;
 }
 
 /* The line a frame is at. Decoding is linear in the function's table, so what was decoded is
@@ -41,14 +42,13 @@ static uint32_t blame_decode(const struct py_frame *frame)
 	return (uint32_t)line;
 }
 
-/* The frame as frame_memo wants it. */
-static struct py_frame blame_stamped(const struct py_frame *frame)
+/* The frames as frame_memo wants them: where it is not sound, `at` is a stamp. */
+static void blame_stamp(struct py_frame *frames, size_t depth)
 {
-	struct py_frame stamped = *frame;
-
-	if (!TL_LOAD(frame_memo_is_sound) && frame->instruction != FRAME_MEMO_NATIVE)
-		stamped.at = py_frame_stamp(frame);
-	return stamped;
+	if (TL_MOSTLY(TL_LOAD(frame_memo_is_sound)))
+		return;
+	for (size_t i = 0; i < depth; i++)
+		frames[i].at = py_frame_stamp(&frames[i]);
 }
 
 /* `frame` is a stamped one. */
@@ -64,20 +64,20 @@ static struct frame_place blame_place_of(const struct py_frame *frame)
 	else
 		place = (struct frame_place){.function = names_function_of_frame(frame),
 					     .line = blame_decode(frame)};
-	frame_memo_remember(frame, &place);
+	place.is_remembered = frame_memo_remember(frame, &place);
 	return place;
 }
 
-/* The line to blame where this, stamped, is the innermost frame. */
-static uint32_t blame_site_line_of(const struct py_frame *frame)
+/* The same where this is the innermost frame: with the line to blame. */
+static struct frame_place blame_place_of_leaf(const struct py_frame *frame)
 {
 	struct frame_place place = blame_place_of(frame);
 
 	if (TL_RARELY(place.site_line == SITES_OTHERS)) {
 		place.site_line = sites_line(place.function, place.line);
-		frame_memo_remember(frame, &place);
+		place.is_remembered = frame_memo_remember(frame, &place);
 	}
-	return place.site_line;
+	return place;
 }
 
 static struct py_frame blame_native_frame(const void *caller)
@@ -89,10 +89,36 @@ TL_INTERNAL uint32_t blame_line(enum live_layer layer, const void *caller)
 {
 	struct py_frame frame;
 
-	if (!py_frame_leaf(blame_thread_state(layer), &frame))
+	if (py_frame_leaf(blame_thread_state(layer), &frame))
+		blame_stamp(&frame, 1);
+	else
 		frame = blame_native_frame(caller);
-	frame = blame_stamped(&frame);
-	return blame_site_line_of(&frame);
+	return blame_place_of_leaf(&frame).site_line;
+}
+
+/* The stack, and the line of frames[0]. What the thread's last stack shares with this one is known
+ * already. */
+static struct blame_place blame_push_all(const struct py_frame *frames, size_t depth)
+{
+	struct stack_memo *memo = stack_memo_borrow(&thread_self);
+	struct stack_memo_place place = {.stack = STACKS_ROOT, .line = SITES_OTHERS};
+	size_t outer = memo != NULL ? stack_memo_match(memo, frames, depth, &place) : 0;
+
+	for (; outer < depth; outer++) {
+		const struct py_frame *frame = &frames[depth - 1 - outer];
+		struct frame_place found =
+			outer + 1 < depth ? blame_place_of(frame) : blame_place_of_leaf(frame);
+
+		place.stack = stacks_push(place.stack, found.function, found.line);
+		place.line = found.site_line;
+		if (memo != NULL && found.is_remembered)
+			stack_memo_add(memo, outer, frame, &place);
+	}
+	if (place.line == SITES_OTHERS) /* it was no leaf last time */
+		place.line = blame_place_of_leaf(&frames[0]).site_line;
+	if (memo != NULL)
+		stack_memo_return(memo);
+	return (struct blame_place){.line = place.line, .stack = place.stack};
 }
 
 static uint32_t blame_push(uint32_t stack, const struct py_frame *frame)
@@ -127,21 +153,20 @@ static TL_COLD uint32_t blame_push_mixed(const void *state, const struct py_fram
 
 TL_INTERNAL TL_COLD struct blame_place blame_place(enum live_layer layer, const void *caller)
 {
-	struct blame_place place = {.stack = STACKS_ROOT};
+	struct blame_place place;
 	struct py_frame frames[BLAME_DEEPEST];
 	const void *state = blame_thread_state(layer);
 	bool is_deeper;
 	size_t depth = py_frame_walk(state, frames, config.stack_depth, &is_deeper);
 
-	for (size_t i = 0; i < depth; i++)
-		frames[i] = blame_stamped(&frames[i]);
+	blame_stamp(frames, depth);
 	if (TL_RARELY(config.native))
 		place.stack = blame_push_mixed(state, frames, depth, caller);
 	if (depth == 0)
 		frames[depth++] = blame_native_frame(caller);
-	for (size_t i = depth; i-- > 0 && !config.native;)
-		place.stack = blame_push(place.stack, &frames[i]);
-	place.line = blame_site_line_of(&frames[0]);
+	if (TL_MOSTLY(!config.native))
+		return blame_push_all(frames, depth);
+	place.line = blame_place_of_leaf(&frames[0]).site_line;
 	return place;
 }
 

@@ -87,7 +87,8 @@ TL_INTERNAL bool frame_memo_find(const struct py_frame *frame, struct frame_plac
 		return false;
 	*place = (struct frame_place){.line = (uint32_t)packed,
 				      .function = (uint16_t)(packed >> 32),
-				      .site_line = (uint16_t)(packed >> 48)};
+				      .site_line = (uint16_t)(packed >> 48),
+				      .is_remembered = true};
 	return true;
 }
 
@@ -146,11 +147,13 @@ static bool memo_watch(const char *code)
 	return is_watched;
 }
 
-TL_INTERNAL void frame_memo_remember(const struct py_frame *frame, const struct frame_place *place)
+TL_INTERNAL bool frame_memo_remember(const struct py_frame *frame, const struct frame_place *place)
 {
-	if (frame->instruction == FRAME_MEMO_NATIVE || !TL_LOAD(frame_memo_is_sound) ||
-	    memo_watch(frame->code))
-		memo_store(frame, place);
+	if (frame->instruction != FRAME_MEMO_NATIVE && TL_LOAD(frame_memo_is_sound) &&
+	    !memo_watch(frame->code))
+		return false;
+	memo_store(frame, place);
+	return true;
 }
 
 /* Closes the gap that the code object leaves behind. */

@@ -25,6 +25,7 @@ struct frame_place {
 	uint32_t function;  /* of names.h; below 2^16 */
 	uint32_t line;      /* in its file; 0: unknown */
 	uint32_t site_line; /* of sites.h; below 2^16; 0: not asked for yet */
+	bool is_remembered; /* and so true for as long as the generation lasts */
 };
 
 /* Changes when all that is remembered is to be forgotten; never 0. Atomic. A code object that was
@@ -40,7 +41,8 @@ TL_INTERNAL void frame_memo_reset_in_child(void);
 
 /* By `code` and `at`. False: not known. */
 TL_INTERNAL bool frame_memo_find(const struct py_frame *frame, struct frame_place *place);
-TL_INTERNAL void frame_memo_remember(const struct py_frame *frame, const struct frame_place *place);
+/* False: there is no room to watch the code object. */
+TL_INTERNAL bool frame_memo_remember(const struct py_frame *frame, const struct frame_place *place);
 
 /* A block that is watched may be about to be freed. */
 TL_INTERNAL void frame_memo_freed(const void *block);

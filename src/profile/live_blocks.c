@@ -211,9 +211,12 @@ static void live_thin(struct thread *thread, struct live_shard *shard, unsigned 
 	TL_ADD(live_thinned, 1);
 }
 
+/* At 3/4 a search looks at eight slots, at 1/2 at two or three (Knuth 6.4, theorem K). */
 static bool live_is_crowded(const struct live_shard *shard)
 {
-	return shard->used >= shard->size - shard->size / 4;
+	uint32_t spare = shard->size < live_shard_slots ? shard->size / 2 : shard->size / 4;
+
+	return shard->used >= shard->size - spare;
 }
 
 /* Twice the slots, up to what there is room for. */

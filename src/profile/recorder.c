@@ -46,6 +46,7 @@ TL_INTERNAL void recorder_restart_in_child(void)
 	recorder.losses = (struct recorder_losses){0};
 	live_blocks_reset_in_child();
 	frame_memo_reset_in_child();
+	stack_memo_reset_in_child();
 	tallies_reset_in_child();
 	maps_reset_in_child();
 	sites_reset_in_child();

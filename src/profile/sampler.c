@@ -211,14 +211,12 @@ TL_INTERNAL bool sampler_accepts_growth(struct thread *thread, size_t growth, si
 
 TL_INTERNAL double sampler_probability(unsigned level, size_t size)
 {
-	double by_bytes = sampler_byte_probability(level, size);
+	double by_count = size < sampler_min_size ? 0 : 1 / sampler_rate_at(level), by_bytes;
 
-	if (size < sampler_min_size)
-		return by_bytes;
-
-	double by_count = 1 / sampler_rate_at(level);
-
-	return by_count + by_bytes * (1 - by_count); /* exactly 1 for N = 1 */
+	if (by_count == 1) /* N = 1: where everything is a sample, that is often */
+		return 1;
+	by_bytes = sampler_byte_probability(level, size);
+	return by_count + by_bytes * (1 - by_count);
 }
 
 TL_INTERNAL unsigned sampler_level(void)
