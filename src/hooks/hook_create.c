@@ -38,7 +38,7 @@ static TL_COLD int hook_create_made(const char *object, const void *caller)
 	struct thread *thread = &thread_self;
 	int saved_errno;
 
-	if (pooled.type == PY_TYPE_NOT_LOOKED || !live_blocks_may_hold(block))
+	if (pooled.type == PY_TYPE_NOT_LOOKED || !live_blocks_may_start(block))
 		return 0;
 	if (!recorder_enter(thread, &saved_errno)) {
 		hook_create_lose();

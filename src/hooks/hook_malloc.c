@@ -245,6 +245,10 @@ static TL_COLD void hook_free_slow(void *block)
 	struct thread *thread = &thread_self;
 	int saved_errno;
 
+	if (TL_MOSTLY(!live_blocks_may_start(block))) {
+		real_free(block);
+		return;
+	}
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
 		recorder_freed(block, LIVE_LIBC);
@@ -292,12 +296,12 @@ static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *calle
 
 	if (!hook_malloc_settle(thread, size, &is_byte_hit))
 		return real_realloc(old, size);
-	if (!is_byte_hit && !sampler_is_exhaustive && !live_blocks_may_hold(old) &&
+	if (!is_byte_hit && !sampler_is_exhaustive && !live_blocks_may_start(old) &&
 	    hook_malloc_is_steady(thread))
 		return hook_realloc_straight(thread, old, size, caller);
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
-		if (live_blocks_may_hold(old))
+		if (live_blocks_may_start(old))
 			count = recorder_take(old, LIVE_LIBC, held);
 		recorder_leave(thread, saved_errno);
 	}

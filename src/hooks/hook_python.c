@@ -176,6 +176,10 @@ static TL_COLD void hook_python_free_slow(enum hook_domain domain, void *ctx, vo
 	struct thread *thread = &thread_self;
 	int saved_errno;
 
+	if (TL_MOSTLY(!live_blocks_may_start(block))) {
+		hook_below[domain].free(ctx, block);
+		return;
+	}
 	if (recorder_enter(thread, &saved_errno)) {
 		lifecycle_look();
 		recorder_freed(block, LIVE_PYTHON);
@@ -220,7 +224,7 @@ static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx
 	if (!recorder_enter(thread, &saved_errno))
 		return hook_below[domain].realloc(ctx, old, size);
 	lifecycle_look();
-	if (live_blocks_may_hold(old))
+	if (live_blocks_may_start(old))
 		count = recorder_take(old, LIVE_PYTHON, held);
 
 	if (is_within && sampler_is_exhaustive)

@@ -57,7 +57,17 @@ static inline bool live_blocks_may_hold(const void *block)
 	       0;
 }
 
-/* Makes the frees near a block take the slow path, and takes that back: for others who follow
+/* The same for each 16 bytes: asked on the slow path, where it tells most of those that came for
+ * their neighbour's sake, or for one of another stretch, that they need not have come. */
+#define LIVE_START_SHIFT 4
+TL_DATA uint8_t *live_starts;
+
+static inline bool live_blocks_may_start(const void *block)
+{
+	return TL_LOAD(live_starts[((uintptr_t)block >> LIVE_START_SHIFT) & live_filter_mask]) != 0;
+}
+
+/* Makes the frees of a block take the slow path, and takes that back: for others who follow
  * blocks. */
 TL_INTERNAL void live_blocks_watch(const void *block);
 TL_INTERNAL void live_blocks_unwatch(const void *block);

@@ -10,6 +10,7 @@
 #include "names.h"
 #include "sampler.h"
 #include "sites.h"
+#include "stack_memo.h"
 #include "stacks.h"
 #include "tallies.h"
 

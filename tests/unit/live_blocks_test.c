@@ -395,15 +395,19 @@ static void the_filter_knows_the_place_of_every_live_block_and_forgets_the_dead(
 
 			insert(&block);
 		}
-		for (size_t i = 0; i < TL_COUNT_OF(addresses); i++)
+		for (size_t i = 0; i < TL_COUNT_OF(addresses); i++) {
 			assert_true(live_blocks_may_hold((void *)addresses[i]));
+			assert_true(live_blocks_may_start((void *)addresses[i]));
+		}
 		for (size_t i = 0; i < TL_COUNT_OF(addresses); i++) {
 			assert_true(live_blocks_may_hold((void *)addresses[i]) ||
 				    take(addresses[i]) == 0);
 			take(addresses[i]);
 		}
-		for (size_t i = 0; i < TL_COUNT_OF(addresses); i++)
+		for (size_t i = 0; i < TL_COUNT_OF(addresses); i++) {
 			assert_false(live_blocks_may_hold((void *)addresses[i]));
+			assert_false(live_blocks_may_start((void *)addresses[i]));
+		}
 	}
 }
 
@@ -441,6 +445,25 @@ static void others_may_watch_a_place_as_often_as_they_like(void **state)
 	live_blocks_unwatch((void *)0x5020);
 
 	assert_false(live_blocks_may_hold((void *)0x5000));
+}
+
+static void a_neighbour_is_told_from_the_block_itself(void **state)
+{
+	uint64_t apart = (live_filter_mask + 1) << LIVE_START_SHIFT; /* the next with this cell */
+	struct live_block block = block_at(0x5010, 100);
+
+	(void)state;
+	insert(&block);
+	assert_true(live_blocks_may_hold((void *)0x5020));
+	assert_true(live_blocks_may_start((void *)0x5010));
+	assert_true(live_blocks_may_start((void *)(uintptr_t)(0x5010 + apart)));
+	assert_false(live_blocks_may_start((void *)0x5000));
+	assert_false(live_blocks_may_start((void *)0x5020));
+	live_blocks_watch((void *)0x5020);
+	assert_true(live_blocks_may_start((void *)0x5020));
+	live_blocks_reset_in_child();
+	assert_false(live_blocks_may_start((void *)0x5010));
+	assert_false(live_blocks_may_start((void *)0x5020));
 }
 
 /* The i-th block, if the level in force makes a sample of it as well. */
@@ -603,7 +626,8 @@ static void *hold_and_let_go(void *number)
 		uint64_t address = 0x100000 + (i * 8 + first) * 512;
 		struct live_block block = block_at(address, 100 + first);
 
-		if (is_held[i] && !live_blocks_may_hold((void *)(uintptr_t)address))
+		if (is_held[i] && (!live_blocks_may_hold((void *)(uintptr_t)address) ||
+				   !live_blocks_may_start((void *)(uintptr_t)address)))
 			return "a live block is not in the filter";
 		if (is_held[i]) {
 			count = live_blocks_take((void *)(uintptr_t)address, LIVE_LIBC, mine);
@@ -671,6 +695,7 @@ int main(void)
 		cmocka_unit_test_setup(
 			a_cell_with_more_samples_than_its_byte_can_count_stays_watched,
 			small_table),
+		cmocka_unit_test_setup(a_neighbour_is_told_from_the_block_itself, small_table),
 		cmocka_unit_test_setup(others_may_watch_a_place_as_often_as_they_like, small_table),
 		cmocka_unit_test_setup(a_full_table_is_thinned_never_wiped_and_nothing_is_lost,
 				       small_table),
