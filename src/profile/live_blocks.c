@@ -12,10 +12,9 @@
  * bits once a second was tried, and a small busy heap had all of them set again within a tenth of
  * that. A byte that has reached 255 stays there.
  *
- * A filter of 256 bytes a cell covers 128 MB at the default size; in a heap of 1 GB with 100,000
- * samples a fifth of all frees met somebody else's cell, and the cost of free grew with the samples.
- * The second filter, of 16 bytes a cell, sends those off after one more look: what is left is
- * rare enough that the line is flat (docs/SCALE.md).
+ * A filter of 256 bytes a cell covers 128 MB at the default size; in a larger heap with samples for
+ * half of the slots a fifth of all frees meets somebody else's cell. The second filter, of 16 bytes
+ * a cell, sends five of six of those off after one more look.
  *
  * A shard begins small and doubles: samples spread at random over the whole table would touch every
  * page of it.
@@ -149,7 +148,7 @@ static void live_cell_add(uint8_t *cell, int change)
 static void live_filter_add(uintptr_t address, int change)
 {
 	live_cell_add(&live_filter[(address >> LIVE_FILTER_SHIFT) & live_filter_mask], change);
-	live_cell_add(&live_starts[(address >> LIVE_START_SHIFT) & live_filter_mask], change);
+	live_cell_add(live_starts_cell(address), change);
 }
 
 TL_INTERNAL void live_blocks_watch(const void *block)

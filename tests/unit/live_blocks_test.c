@@ -449,14 +449,15 @@ static void others_may_watch_a_place_as_often_as_they_like(void **state)
 
 static void a_neighbour_is_told_from_the_block_itself(void **state)
 {
-	uint64_t apart = (live_filter_mask + 1) << LIVE_START_SHIFT; /* the next with this cell */
+	uint64_t apart = (live_filter_mask + 1) << 16; /* the same cell of the first filter */
 	struct live_block block = block_at(0x5010, 100);
 
 	(void)state;
 	insert(&block);
 	assert_true(live_blocks_may_hold((void *)0x5020));
+	assert_true(live_blocks_may_hold((void *)(uintptr_t)(0x5010 + apart)));
 	assert_true(live_blocks_may_start((void *)0x5010));
-	assert_true(live_blocks_may_start((void *)(uintptr_t)(0x5010 + apart)));
+	assert_false(live_blocks_may_start((void *)(uintptr_t)(0x5010 + apart)));
 	assert_false(live_blocks_may_start((void *)0x5000));
 	assert_false(live_blocks_may_start((void *)0x5020));
 	live_blocks_watch((void *)0x5020);
