@@ -14,7 +14,7 @@
 #include "frame_memo.h"
 
 #define STACK_MEMO_BITS    6u
-#define STACK_MEMO_DEEPEST 47u
+#define STACK_MEMO_DEEPEST 512u /* of those the pages that are used are resident */
 #define STACK_MEMO_BYTES   (sizeof(struct stack_memo) << STACK_MEMO_BITS)
 
 struct stack_memo {

@@ -11,7 +11,7 @@
 
 TL_INTERNAL uint32_t frame_memo_generation = 1;
 
-#define DEEPEST 300
+#define DEEPEST 600
 
 static char codes[DEEPEST]; /* stand for code objects */
 

@@ -123,6 +123,16 @@ def pairs(bench, names, wanted, rounds):
     return {name: bench.compare(name, None, hows, rounds) for name in names}
 
 
+def write(options, bench, chosen, results):
+    """All that is known so far: hours of measuring are not to be lost with the last of them."""
+    options.output.parent.mkdir(exist_ok=True)
+    options.output.write_text(json.dumps({
+        "rounds": options.rounds, "size": options.size, "ratios": results,
+        "peers": {interpreter.name: peers.versions(interpreter) for interpreter in chosen},
+        "missing": [{"where": where, "what": what, "why": why} for (where, what), why in bench.missing.items()],
+    }, indent=1) + "\n", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--python", action="append", metavar="NAME", help="path, or part of the name of an interpreter "
@@ -148,13 +158,9 @@ def main():
             print("  %s" % interpreter.name, file=sys.stderr)
             results[interpreter.name] = one_interpreter(
                 bench, interpreter, [n for n in names if n not in workloads.PAIRS], wanted, options.rounds)
+            write(options, bench, chosen, results)
         results["C"] = pairs(bench, [n for n in names if n in workloads.PAIRS], wanted, options.rounds)
-    options.output.parent.mkdir(exist_ok=True)
-    options.output.write_text(json.dumps({
-        "rounds": options.rounds, "size": options.size, "ratios": results,
-        "peers": {interpreter.name: peers.versions(interpreter) for interpreter in chosen},
-        "missing": [{"where": where, "what": what, "why": why} for (where, what), why in bench.missing.items()],
-    }, indent=1) + "\n", encoding="utf-8")
+        write(options, bench, chosen, results)
     for where, found in results.items():
         shown = [v for v in wanted if any(v in one for one in found.values())]
         for metric in METRICS:

@@ -116,7 +116,7 @@ SERVES_C = ("default", "dormant", "NATIVE=1", "exhaustive", "forwarder", "jemall
 
 
 def choose(names):
-    """The interpreters of these names on PATH, paths, or parts of the names that tests/whole/interpreters.py gives."""
+    """The interpreters of these names on PATH, paths, names or parts of the names that tests/whole/interpreters.py gives."""
     there, found = interpreters.find_all(), []
     for name in names or ["python3"]:
         paths = [name]
@@ -125,7 +125,8 @@ def choose(names):
                 paths.append(os.path.realpath(peers.call([name, "-c", "import sys; print(sys.executable)"]).strip()))
             except Failed:
                 pass
-        fitting = [i for i in there if i.path in paths] or [i for i in there if name in i.name]
+        fitting = ([i for i in there if i.path in paths] or [i for i in there if i.name == name] or
+                   [i for i in there if name in i.name])
         if not fitting:
             sys.exit("bench: no interpreter %s; there are %s" % (name, ", ".join(i.name for i in there)))
         found += [i for i in fitting if i not in found]
