@@ -10,8 +10,7 @@
 #include "stack_memo.h"
 #include "stacks.h"
 
-#define BLAME_LINES   8192u
-#define BLAME_DEEPEST 512
+#define BLAME_LINES 8192u
 
 /* Decoded lines: 40 bits of what the line depends on, 24 of the line. Lossy, each entry whole in
  * itself. */
@@ -154,7 +153,7 @@ static TL_COLD uint32_t blame_push_mixed(const void *state, const struct py_fram
 TL_INTERNAL TL_COLD struct blame_place blame_place(enum live_layer layer, const void *caller)
 {
 	struct blame_place place;
-	struct py_frame frames[BLAME_DEEPEST];
+	struct py_frame frames[STACK_MEMO_DEEPEST];
 	const void *state = blame_thread_state(layer);
 	bool is_deeper;
 	size_t depth = py_frame_walk(state, frames, config.stack_depth, &is_deeper);

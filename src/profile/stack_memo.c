@@ -13,9 +13,8 @@
 #include "../base/pages.h"
 #include "frame_memo.h"
 
-#define STACK_MEMO_BITS    6u
-#define STACK_MEMO_DEEPEST 512u /* of those the pages that are used are resident */
-#define STACK_MEMO_BYTES   (sizeof(struct stack_memo) << STACK_MEMO_BITS)
+#define STACK_MEMO_BITS  6u
+#define STACK_MEMO_BYTES (sizeof(struct stack_memo) << STACK_MEMO_BITS)
 
 struct stack_memo {
 	bool is_taken; /* atomic; the rest is the borrower's */
@@ -24,7 +23,7 @@ struct stack_memo {
 	struct stack_memo_frame {
 		const char *code, *at;
 		struct stack_memo_place place;
-	} frames[STACK_MEMO_DEEPEST];
+	} frames[STACK_MEMO_DEEPEST]; /* resident as far as stacks are deep */
 } __attribute__((aligned(64)));
 
 static struct stack_memo *stack_memos;
@@ -74,7 +73,7 @@ TL_INTERNAL size_t stack_memo_match(struct stack_memo *memo, const struct py_fra
 TL_INTERNAL void stack_memo_add(struct stack_memo *memo, size_t outer, const struct py_frame *frame,
 				const struct stack_memo_place *place)
 {
-	if (memo->depth != outer || outer == STACK_MEMO_DEEPEST)
+	if (memo->depth != outer || outer >= STACK_MEMO_DEEPEST)
 		return;
 	memo->frames[memo->depth++] =
 		(struct stack_memo_frame){.code = frame->code, .at = frame->at, .place = *place};

@@ -10,6 +10,8 @@
 #include "../base/thread.h"
 #include "../process/py_frame.h"
 
+#define STACK_MEMO_DEEPEST 512 /* as TRACKLEAK_STACK_DEPTH may be */
+
 struct stack_memo;
 
 TL_INTERNAL enum tl_err stack_memo_start(void);
