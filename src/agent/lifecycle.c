@@ -108,9 +108,15 @@ static void lifecycle_print_banner(void)
 
 /* The worker is wanted again, but not at once: os.fork is about to count the threads, and a child
  * may be about to become another program. */
-static void lifecycle_summon(void)
+static void lifecycle_want_worker(void)
 {
 	TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
+	frame_memo_forget_all(); /* recorder_counts_again does not look here */
+}
+
+static void lifecycle_summon(void)
+{
+	lifecycle_want_worker();
 	/* A program that forks all the time is not put off by each fork. */
 	if (!thread_self.is_summoned)
 		sampler_withhold(&thread_self, LIFECYCLE_SUMMONS_BYTES);
@@ -126,7 +132,7 @@ static void lifecycle_before_fork(void)
 	thread_self.busy = true;
 	if (TL_LOAD(lifecycle.restart_at_ns) == 0 && worker_is_running() &&
 	    worker_stop(LIFECYCLE_FORK_WAIT_MS))
-		TL_STORE(lifecycle.restart_at_ns, clock_precise_ns() + LIFECYCLE_RESTART_NS);
+		lifecycle_want_worker();
 	elastic_post_stop(LIFECYCLE_FORK_WAIT_MS);
 	recorder_fork_prepare();
 	elastic_post_fork_prepare();

@@ -29,6 +29,7 @@
 #define TL_EXPORT            __attribute__((visibility("default")))
 #define TL_COLD              __attribute__((cold, noinline))
 #define TL_APART             __attribute__((noinline)) /* off the fast path, yet run often */
+#define TL_FLAT              __attribute__((flatten))  /* what it calls becomes part of it */
 #define TL_RARELY(condition) __builtin_expect(!!(condition), 0)
 #define TL_MOSTLY(condition) __builtin_expect(!!(condition), 1)
 #define TL_COUNT_OF(array)   (sizeof(array) / sizeof((array)[0]))

@@ -11,7 +11,8 @@
  * line.
  *
  * Nearly all allocations of MIN_SIZE or more are of a place that their thread has counted for
- * before, and are due for nothing else (hook_malloc_slow): they are counted and that is all.
+ * before, and are due for nothing else (hook_malloc_slow): they are counted, then made, and that is
+ * all.
  * Otherwise a slow path first settles what was charged (sampler_prepare, sampler_byte_hit), then
  * calls the real function, then tells the recorder (a failed call: sampler_pass). Frees and
  * reallocs take a block's samples out first: once the real function returns another thread may own
@@ -24,6 +25,7 @@
 #include "../agent/lifecycle.h"
 #include "../base/thread.h"
 #include "../process/real_malloc.h"
+#include "../profile/frame_memo.h"
 #include "../profile/live_blocks.h"
 #include "../profile/recorder.h"
 #include "../profile/sampler.h"
@@ -94,18 +96,16 @@ static TL_COLD void hook_malloc_record(struct thread *thread, const void *block,
 static bool hook_malloc_is_steady(const struct thread *thread)
 {
 	return !thread->is_watching_libc && !thread->is_probing_python && !thread->is_summoned &&
-	       !hook_events_are_on() && lifecycle_is_steady() && hook_python_is_well();
+	       !hook_events_are_on() && !lifecycle_misses_worker() && lifecycle_is_steady() &&
+	       hook_python_is_well();
 }
 
 /* The shortest way, for a place that the thread counts for again and again: whether all is steady
  * was asked when it was remembered. */
-static inline bool hook_malloc_counts_again(struct thread *thread, const void *block, size_t size,
-					    const void *caller)
+static inline bool hook_malloc_counts_again(struct thread *thread, size_t size, const void *caller)
 {
 	bool is_done;
 
-	if (TL_RARELY(block == NULL || lifecycle_misses_worker()))
-		return false;
 	thread->busy = true;
 	is_done = recorder_counts_again(thread, size, caller);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -117,12 +117,14 @@ static inline bool hook_malloc_counts_again(struct thread *thread, const void *b
  * them. False: it did nothing, and the long way is to be gone. */
 static bool hook_malloc_only_counts(struct thread *thread, size_t size, const void *caller)
 {
+	/* What is no longer steady after the look begins the next one. */
+	uint32_t generation = __atomic_load_n(&frame_memo_generation, __ATOMIC_ACQUIRE);
 	bool is_done;
 
 	if (!hook_malloc_is_steady(thread))
 		return false;
 	thread->busy = true;
-	is_done = recorder_only_counts(thread, size, caller);
+	is_done = recorder_only_counts(thread, generation, size, caller);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	thread->busy = false;
 	return is_done;
@@ -164,37 +166,50 @@ static TL_APART void *hook_calloc_special(size_t count, size_t size, size_t byte
 	return hook_malloc_done(thread, real_calloc(count, size), bytes, is_byte_hit, caller);
 }
 
-/* The allocation came here for its size alone, there is nothing to settle, and its thread counts
- * already: it is active and has its gaps. */
-static inline bool hook_malloc_is_ordinary(const struct thread *thread)
+/* The same before the allocation is made, which came here for its size alone: there is nothing to
+ * keep over the call then but what is needed if it fails. */
+static inline bool hook_malloc_counts_ahead(struct thread *thread, size_t size, const void *caller)
 {
-	return thread->tally != NULL && thread->is_special == 0 && thread->countdown >= 0;
+	return TL_MOSTLY(thread->is_special == 0 && thread->countdown >= 0) &&
+	       hook_malloc_counts_again(thread, size, caller);
 }
 
-static TL_APART void *hook_malloc_slow(size_t size, const void *caller)
+/* It failed. */
+static TL_COLD void hook_malloc_uncount(size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
+	int saved_errno;
+
+	if (!recorder_enter(thread, &saved_errno))
+		return;
+	recorder_uncounts(thread, size, caller);
+	recorder_leave(thread, saved_errno);
+	sampler_pass(thread);
+}
+
+static TL_APART TL_FLAT void *hook_malloc_slow(size_t size, const void *caller)
+{
 	void *block;
 
-	if (TL_RARELY(!hook_malloc_is_ordinary(thread)))
+	if (TL_RARELY(!hook_malloc_counts_ahead(&thread_self, size, caller)))
 		return hook_malloc_special(size, caller);
 	block = real_malloc(size);
-	if (TL_MOSTLY(hook_malloc_counts_again(thread, block, size, caller)))
-		return block;
-	return hook_malloc_done(thread, block, size, false, caller);
+	if (TL_RARELY(block == NULL))
+		hook_malloc_uncount(size, caller);
+	return block;
 }
 
-static TL_APART void *hook_calloc_slow(size_t count, size_t size, size_t bytes, const void *caller)
+static TL_APART TL_FLAT void *hook_calloc_slow(size_t count, size_t size, size_t bytes,
+					       const void *caller)
 {
-	struct thread *thread = &thread_self;
 	void *block;
 
-	if (TL_RARELY(!hook_malloc_is_ordinary(thread)))
+	if (TL_RARELY(!hook_malloc_counts_ahead(&thread_self, bytes, caller)))
 		return hook_calloc_special(count, size, bytes, caller);
 	block = real_calloc(count, size);
-	if (TL_MOSTLY(hook_malloc_counts_again(thread, block, bytes, caller)))
-		return block;
-	return hook_malloc_done(thread, block, bytes, false, caller);
+	if (TL_RARELY(block == NULL))
+		hook_malloc_uncount(bytes, caller);
+	return block;
 }
 
 enum hook_aligned { HOOK_ALIGNED_ALLOC, HOOK_MEMALIGN, HOOK_VALLOC, HOOK_PVALLOC };
@@ -277,7 +292,7 @@ static void *hook_realloc_straight(struct thread *thread, void *old, size_t size
 	if (block == NULL)
 		sampler_pass(thread);
 	else if (to > from && to - from >= sampler_min_size &&
-		 !hook_malloc_counts_again(thread, block, to - from, caller) &&
+		 !hook_malloc_counts_again(thread, to - from, caller) &&
 		 !hook_malloc_only_counts(thread, to - from, caller))
 		hook_malloc_record(thread, block, to - from, to - from, true, false, caller);
 	sampler_adapt(thread);

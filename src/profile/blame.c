@@ -169,11 +169,23 @@ TL_INTERNAL TL_COLD struct blame_place blame_place(enum live_layer layer, const 
 	return place;
 }
 
-TL_INTERNAL TL_APART struct py_frame_spot blame_peek_stamped(const void *state, const char *caller)
+static TL_APART struct py_frame_spot blame_peek_stamped(const void *state, const char *caller)
 {
 	struct py_frame frame;
 
 	if (!py_frame_leaf(state, &frame))
 		return (struct py_frame_spot){.code = caller};
 	return (struct py_frame_spot){.code = frame.code, .at = py_frame_stamp(&frame)};
+}
+
+TL_INTERNAL TL_APART TL_FLAT struct py_frame_spot blame_peek_python(const char *caller)
+{
+	void *state = blame_thread_state(LIVE_LIBC);
+
+	if (state == NULL)
+		return (struct py_frame_spot){.code = py_frame_interpreter_is_down() ? NULL
+										     : caller};
+	if (TL_MOSTLY(TL_LOAD(frame_memo_is_sound)))
+		return py_frame_peek(state, caller);
+	return blame_peek_stamped(state, caller);
 }

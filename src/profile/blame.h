@@ -27,20 +27,15 @@ static inline void *blame_thread_state(enum live_layer layer)
 	return py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
 }
 
-TL_INTERNAL struct py_frame_spot blame_peek_stamped(const void *state, const char *caller);
+TL_INTERNAL struct py_frame_spot blame_peek_python(const char *caller);
 
 /* The frame to blame, unchecked or stamped. No code: the interpreter is down, and more than
  * counting may be due. */
 static inline struct py_frame_spot blame_peek(const char *caller)
 {
-	void *state = blame_thread_state(LIVE_LIBC);
-
-	if (state == NULL)
-		return (struct py_frame_spot){.code = py_frame_interpreter_is_down() ? NULL
-										     : caller};
-	if (TL_MOSTLY(TL_LOAD(frame_memo_is_sound)))
-		return py_frame_peek(state, caller);
-	return blame_peek_stamped(state, caller);
+	if (py_layout.is_initialized == NULL)
+		return (struct py_frame_spot){.code = caller};
+	return blame_peek_python(caller);
 }
 
 #endif

@@ -180,29 +180,43 @@ TL_INTERNAL bool recorder_counts_again(struct thread *thread, size_t size, const
 {
 	struct tally_entry *entry;
 
-	if (TL_RARELY(size < sampler_min_size))
+	if (TL_RARELY(!sampler_may_pass(thread)))
 		return false;
-	entry = tallies_find(thread, blame_peek(caller));
-	if (TL_RARELY(entry == NULL || !sampler_only_counts(thread)))
+	entry = tallies_find(thread, blame_peek(caller), size);
+	if (TL_RARELY(entry == NULL))
 		return false;
-	tallies_add(entry, size);
+	sampler_passed(thread, 1);
+	tallies_add(entry, 1, size);
 	return true;
 }
 
-TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller)
+TL_INTERNAL void recorder_uncounts(struct thread *thread, size_t size, const void *caller)
 {
-	uint32_t generation = __atomic_load_n(&frame_memo_generation, __ATOMIC_ACQUIRE);
+	struct tally_entry *entry = tallies_find(thread, blame_peek(caller), size);
+
+	sampler_passed(thread, -1u);
+	if (entry != NULL)
+		tallies_add(entry, -UINT64_C(1), -(uint64_t)size);
+	else
+		sites_count_many(blame_line(LIVE_LIBC, caller), -UINT64_C(1), -(uint64_t)size);
+}
+
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, uint32_t generation, size_t size,
+				      const void *caller)
+{
 	struct frame_place place;
 	struct py_frame_spot spot;
 
-	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN)
+	if (size < sampler_min_size || TL_LOAD(recorder.state) != RECORDER_OPEN ||
+	    !sampler_may_pass(thread))
 		return false;
 	spot = blame_peek(caller);
 	if (!frame_memo_find(&(struct py_frame){.code = spot.code, .at = spot.at}, &place) ||
-	    place.site_line == SITES_OTHERS || !sampler_only_counts(thread))
+	    place.site_line == SITES_OTHERS)
 		return false;
+	sampler_passed(thread, 1);
 	sites_count(place.site_line, size);
-	tallies_remember(thread, spot, generation, place.site_line);
+	tallies_remember(thread, spot, generation, place.site_line, size);
 	return true;
 }
 

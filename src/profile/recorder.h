@@ -50,11 +50,16 @@ struct recorder_birth {
 	size_t aged_count;
 };
 /* The short way of recorder_born for a block of libc's that is no sample and whose line is
- * remembered: counts it. False: it did nothing. Needs no saved errno. */
-TL_INTERNAL bool recorder_only_counts(struct thread *thread, size_t size, const void *caller);
+ * remembered: counts it. `generation`: frame_memo's, before the caller asked whether anything else
+ * is due. False: it did nothing. Needs no saved errno. */
+TL_INTERNAL bool recorder_only_counts(struct thread *thread, uint32_t generation, size_t size,
+				      const void *caller);
 /* The shortest way, for a place that this thread has lately counted for (tallies.h) by the short
- * one. Whatever makes the short way wrong from now on must call frame_memo_forget_all. */
+ * one, and a size of min_size or more. Whatever makes the short way wrong from now on must call
+ * frame_memo_forget_all. */
 TL_INTERNAL bool recorder_counts_again(struct thread *thread, size_t size, const void *caller);
+/* Takes back what the shortest way has counted: the allocation failed. */
+TL_INTERNAL void recorder_uncounts(struct thread *thread, size_t size, const void *caller);
 TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth);
 
 /* A block is about to be freed: forgets its samples, before its address can be handed out again. */

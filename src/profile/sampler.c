@@ -182,12 +182,14 @@ TL_INTERNAL void sampler_pass(struct thread *thread)
 		sampler_withhold(thread, allowance > 0 ? allowance : 0);
 }
 
-TL_INTERNAL bool sampler_only_counts(struct thread *thread)
+TL_INTERNAL bool sampler_may_pass(const struct thread *thread)
 {
-	if (thread->counted_left <= 1 || thread->level != sampler_level())
-		return false;
-	thread->counted_left--;
-	return true;
+	return thread->counted_left > 1 && thread->level == sampler_level();
+}
+
+TL_INTERNAL void sampler_passed(struct thread *thread, uint32_t count)
+{
+	thread->counted_left -= count;
 }
 
 TL_INTERNAL bool sampler_count_hit(struct thread *thread)

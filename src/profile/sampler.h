@@ -59,9 +59,11 @@ TL_INTERNAL bool sampler_byte_hit(struct thread *thread);
 /* What was charged is no allocation that could be sampled: it failed, or it was made inside the
  * agent. Draws the gap anew: gaps are memoryless, so that favours nobody. */
 TL_INTERNAL void sampler_pass(struct thread *thread);
-/* Can the allocation in hand, of min_size or more and without a byte hit, be passed by the count
- * tier as well, with the thread's gaps as they are? Takes one from the gap if so. */
-TL_INTERNAL bool sampler_only_counts(struct thread *thread);
+/* Does the count tier pass the allocation in hand, of min_size or more and without a byte hit, as
+ * well, with the thread's gaps as they are? If so it can be taken from the gap, as one of `count`
+ * (-1u: put back). */
+TL_INTERNAL bool sampler_may_pass(const struct thread *thread);
+TL_INTERNAL void sampler_passed(struct thread *thread, uint32_t count);
 /* Is this allocation of min_size or more, one of the 1 in N? Draws the next gap if so. */
 TL_INTERNAL bool sampler_count_hit(struct thread *thread);
 /* A byte hit by a realloc's whole size is kept for the part that it grew with this chance, so that

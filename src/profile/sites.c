@@ -126,18 +126,18 @@ static void sites_raise_largest(struct line_figures *figures, uint64_t size)
 		;
 }
 
-TL_INTERNAL void sites_count_many(uint32_t line, uint64_t count, uint64_t bytes, uint64_t largest)
+TL_INTERNAL void sites_count_many(uint32_t line, uint64_t count, uint64_t bytes)
 {
 	struct line_figures *figures = &sites_lines[line];
 
 	TL_ADD(figures->counted, count);
 	TL_ADD(figures->counted_bytes, bytes);
-	sites_raise_largest(figures, largest);
 }
 
 TL_INTERNAL void sites_count(uint32_t line, uint64_t size)
 {
-	sites_count_many(line, 1, size, size);
+	sites_count_many(line, 1, size);
+	sites_raise_largest(&sites_lines[line], size);
 }
 
 static pthread_mutex_t *sites_lock_of(uint32_t site)

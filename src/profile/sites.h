@@ -56,7 +56,8 @@ TL_INTERNAL uint32_t sites_line(uint32_t function, uint32_t line);
 TL_INTERNAL uint32_t sites_site_of_line(uint32_t line);
 
 TL_INTERNAL void sites_count(uint32_t line, uint64_t size);
-TL_INTERNAL void sites_count_many(uint32_t line, uint64_t count, uint64_t bytes, uint64_t largest);
+/* Allocations of sizes that sites_count has met or passed; or, taken back, the negative of both. */
+TL_INTERNAL void sites_count_many(uint32_t line, uint64_t count, uint64_t bytes);
 TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample);
 /* `age_ticks` since its birth, `now` in ticks. */
 TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uint32_t age_ticks,

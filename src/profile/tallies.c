@@ -89,16 +89,15 @@ static void tallies_tell(struct tally_entry *entry)
 	uint64_t counted = __atomic_load_n(&entry->counted, __ATOMIC_ACQUIRE);
 	uint64_t bytes = TL_LOAD(entry->counted_bytes);
 
-	if (counted == entry->told)
+	if (counted == entry->told && bytes == entry->told_bytes)
 		return;
-	sites_count_many(entry->line, counted - entry->told, bytes - entry->told_bytes,
-			 TL_LOAD(entry->largest));
+	sites_count_many(entry->line, counted - entry->told, bytes - entry->told_bytes);
 	entry->told = counted;
 	entry->told_bytes = bytes;
 }
 
 TL_INTERNAL void tallies_remember(struct thread *thread, struct py_frame_spot spot,
-				  uint32_t generation, uint32_t line)
+				  uint32_t generation, uint32_t line, uint64_t size)
 {
 	struct tally_entry *entry;
 
@@ -107,15 +106,20 @@ TL_INTERNAL void tallies_remember(struct thread *thread, struct py_frame_spot sp
 	if (thread->tally == NULL)
 		return;
 	entry = tallies_entry_of(thread->tally, spot);
+	if (entry->generation == generation && entry->code == spot.code && entry->at == spot.at) {
+		if (size > entry->largest)
+			entry->largest = size;
+		return;
+	}
 	if (entry->generation == generation && ++thread->tally->misses % TALLIES_PATIENCE != 0)
 		return;
 	pthread_mutex_lock(&tallies_lock);
 	tallies_tell(entry);
 	entry->line = line;
-	TL_STORE(entry->largest, 0);
 	pthread_mutex_unlock(&tallies_lock);
 	entry->code = spot.code;
 	entry->at = spot.at;
+	entry->largest = size;
 	entry->generation = generation;
 }
 

@@ -22,11 +22,11 @@
 struct tally_entry {
 	/* What it stands for; the thread's own. */
 	const char *code, *at;
+	uint64_t largest;    /* size that it was remembered for */
 	uint32_t generation; /* of frame_memo */
 	uint32_t line;       /* of sites.h; guarded by tallies_lock */
-	/* They only rise, and the thread alone writes them; atomic. */
+	/* The thread alone writes them; atomic. */
 	uint64_t counted, counted_bytes;
-	uint64_t largest;
 	/* What of that sites know; guarded by tallies_lock. */
 	uint64_t told, told_bytes;
 };
@@ -48,9 +48,9 @@ static inline struct tally_entry *tallies_entry_of(struct tally *tally, struct p
 	return &tally->entries[mixed >> (64 - TALLY_ENTRY_BITS)];
 }
 
-/* The thread's entry for that `code` and `at`, or NULL. */
+/* The thread's entry for that `code` and `at`, and sizes up to this one; or NULL. */
 static inline struct tally_entry *tallies_find(const struct thread *thread,
-					       struct py_frame_spot spot)
+					       struct py_frame_spot spot, uint64_t size)
 {
 	struct tally_entry *entry;
 
@@ -58,24 +58,23 @@ static inline struct tally_entry *tallies_find(const struct thread *thread,
 		return NULL;
 	entry = tallies_entry_of(thread->tally, spot);
 	if (TL_MOSTLY(entry->at == spot.at && entry->code == spot.code &&
-		      entry->generation == TL_LOAD(frame_memo_generation)))
+		      entry->generation == TL_LOAD(frame_memo_generation) &&
+		      size <= entry->largest))
 		return entry;
 	return NULL;
 }
 
-/* Whoever sees the count sees the rest. */
-static inline void tallies_add(struct tally_entry *entry, uint64_t size)
+/* Adds; or takes back, with the negative of both. Whoever sees the count sees the bytes. */
+static inline void tallies_add(struct tally_entry *entry, uint64_t count, uint64_t bytes)
 {
-	if (TL_RARELY(size > TL_LOAD(entry->largest)))
-		TL_STORE(entry->largest, size);
-	TL_STORE(entry->counted_bytes, TL_LOAD(entry->counted_bytes) + size);
-	__atomic_store_n(&entry->counted, TL_LOAD(entry->counted) + 1, __ATOMIC_RELEASE);
+	TL_STORE(entry->counted_bytes, TL_LOAD(entry->counted_bytes) + bytes);
+	__atomic_store_n(&entry->counted, TL_LOAD(entry->counted) + count, __ATOMIC_RELEASE);
 }
 
 /* The frame was found by frame_memo, in that generation, to be at this line: it may get an entry,
- * for the next time. With the thread busy. */
+ * for the next time, once sites know of this size. With the thread busy. */
 TL_INTERNAL void tallies_remember(struct thread *thread, struct py_frame_spot spot,
-				  uint32_t generation, uint32_t line);
+				  uint32_t generation, uint32_t line, uint64_t size);
 
 /* Tells sites all that has been counted. With the thread busy. */
 TL_INTERNAL void tallies_collect(void);

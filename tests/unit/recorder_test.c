@@ -20,6 +20,11 @@ static const struct fake_function make = {"make", "app.py", 10};
 static const struct fake_function main_function = {"<module>", "app.py", 1};
 static struct live_block held[LIVE_ENTRIES_PER_BLOCK];
 
+static int interpreter_is_up(void)
+{
+	return 1;
+}
+
 /* Every allocation is a sample, and the stack is one call of make() by the module. */
 static int exhaustive(void **state)
 {
@@ -28,6 +33,7 @@ static int exhaustive(void **state)
 	sampler_start(1, 131072, 1, 1);
 	thread_self = (struct thread){0};
 	sampler_prepare(&thread_self, 0);
+	py_layout.is_initialized = interpreter_is_up; /* the fixture has the rest of it */
 	config.stack_depth = 32;
 	fake_depth = 0;
 	fake_push(&main_function, 4);
@@ -114,6 +120,11 @@ static void a_birth_is_charged_to_the_line_and_the_stack_that_made_it(void **sta
 	assert_int_equal(outer.caller, STACKS_ROOT);
 }
 
+static bool only_counts(size_t size)
+{
+	return recorder_only_counts(&thread_self, frame_memo_generation, size, CALLER);
+}
+
 static void the_short_way_counts_a_line_that_was_met_and_nothing_else(void **state)
 {
 	(void)state;
@@ -122,20 +133,20 @@ static void the_short_way_counts_a_line_that_was_met_and_nothing_else(void **sta
 	sampler_prepare(&thread_self, 0);
 	frame_memo_set_sound(true);
 
-	assert_false(recorder_only_counts(&thread_self, 700, CALLER)); /* not met yet */
+	assert_false(only_counts(700)); /* not met yet */
 	born(0x1000, 700);
-	assert_true(recorder_only_counts(&thread_self, 800, CALLER));
-	assert_false(recorder_only_counts(&thread_self, 499, CALLER));
+	assert_true(only_counts(800));
+	assert_false(only_counts(499));
 	thread_self.counted_left = 1; /* this one is a sample */
-	assert_false(recorder_only_counts(&thread_self, 900, CALLER));
+	assert_false(only_counts(900));
 	assert_int_equal(thread_self.counted_left, 1);
 	thread_self.counted_left = 100;
 	fake_depth = 0;
-	assert_false(recorder_only_counts(&thread_self, 900, CALLER)); /* that caller neither */
+	assert_false(only_counts(900)); /* that caller neither */
 	fake_push(&main_function, 4);
 	fake_push(&make, 2);
 	sampler_raise(sampler_level());
-	assert_false(recorder_only_counts(&thread_self, 900, CALLER));
+	assert_false(only_counts(900));
 
 	frame_memo_set_sound(false);
 	assert_int_equal(figures_of(12).counted, 2);
@@ -153,9 +164,11 @@ static void the_shortest_way_counts_what_the_short_one_has_counted(void **state)
 
 	born(0x1000, 700);
 	assert_false(recorder_counts_again(&thread_self, 800, CALLER));
-	assert_true(recorder_only_counts(&thread_self, 800, CALLER));
+	assert_true(only_counts(800));
+	assert_true(recorder_counts_again(&thread_self, 800, CALLER));
+	assert_false(recorder_counts_again(&thread_self, 1000, CALLER)); /* the largest so far */
+	assert_true(only_counts(1000));
 	assert_true(recorder_counts_again(&thread_self, 900, CALLER));
-	assert_false(recorder_counts_again(&thread_self, 499, CALLER));
 	fake_stack[0].at++;
 	assert_false(recorder_counts_again(&thread_self, 900, CALLER)); /* another line */
 	fake_stack[0].at--;
@@ -171,9 +184,40 @@ static void the_shortest_way_counts_what_the_short_one_has_counted(void **state)
 
 	frame_memo_set_sound(false);
 	tallies_collect();
-	assert_int_equal(figures_of(12).counted, 4);
-	assert_int_equal(figures_of(12).counted_bytes, 3400);
+	assert_int_equal(figures_of(12).counted, 6);
+	assert_int_equal(figures_of(12).counted_bytes, 5200);
 	assert_int_equal(figures_of(12).largest, 1000);
+}
+
+static void what_failed_after_it_was_counted_is_taken_back(void **state)
+{
+	(void)state;
+	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
+	thread_self = (struct thread){0};
+	sampler_prepare(&thread_self, 0);
+	frame_memo_set_sound(true);
+	born(0x1000, 700);
+	assert_true(only_counts(700));
+
+	uint32_t left = thread_self.counted_left;
+
+	for (int is_told = 0; is_told < 2; is_told++) {
+		assert_true(recorder_counts_again(&thread_self, 600, CALLER));
+		if (is_told)
+			tallies_collect();
+		recorder_uncounts(&thread_self, 600, CALLER);
+		assert_int_equal(thread_self.counted_left, left);
+		tallies_collect();
+		assert_int_equal(figures_of(12).counted, 2);
+		assert_int_equal(figures_of(12).counted_bytes, 1400);
+	}
+	assert_true(recorder_counts_again(&thread_self, 600, CALLER));
+	frame_memo_forget_all(); /* its entry is found no more */
+	recorder_uncounts(&thread_self, 600, CALLER);
+	tallies_collect();
+	frame_memo_set_sound(false);
+	assert_int_equal(figures_of(12).counted, 2);
+	assert_int_equal(figures_of(12).counted_bytes, 1400);
 }
 
 static uint64_t counted_of(const struct fake_function *function, uint32_t line)
@@ -197,13 +241,13 @@ static void a_function_that_becomes_another_unseen_is_told_apart(void **state)
 	fake_run(&function, 2);
 
 	born(0x1000, 700);
-	assert_true(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_true(only_counts(700));
 	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
 	function = second;
 	assert_false(recorder_counts_again(&thread_self, 700, CALLER));
-	assert_false(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_false(only_counts(700));
 	born(0x2000, 700);
-	assert_true(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_true(only_counts(700));
 	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
 	assert_true(recorder_counts_again(&thread_self, 700, CALLER));
 
@@ -286,9 +330,9 @@ static void the_short_way_counts_a_native_caller_that_was_met(void **state)
 	sampler_prepare(&thread_self, 0);
 	fake_depth = 0;
 
-	assert_false(recorder_only_counts(&thread_self, 700, CALLER));
+	assert_false(only_counts(700));
 	born(0x1000, 700);
-	assert_true(recorder_only_counts(&thread_self, 800, CALLER));
+	assert_true(only_counts(800));
 	assert_int_equal(sites_copy_line(sites_line(names_function_of_address(0x1234), 0)).counted,
 			 2);
 }
@@ -713,6 +757,7 @@ int main(void)
 				       exhaustive),
 		cmocka_unit_test_setup(the_shortest_way_counts_what_the_short_one_has_counted,
 				       exhaustive),
+		cmocka_unit_test_setup(what_failed_after_it_was_counted_is_taken_back, exhaustive),
 		cmocka_unit_test_setup(a_function_that_becomes_another_unseen_is_told_apart,
 				       exhaustive),
 		cmocka_unit_test_setup(c_frames_are_part_of_the_stack_and_not_to_blame, exhaustive),

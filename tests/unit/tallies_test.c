@@ -46,15 +46,15 @@ static struct py_frame_spot spot_of(uintptr_t place)
 /* As recorder does it. True: in the thread's own entry. */
 static bool count(uintptr_t place, uint64_t size)
 {
-	struct tally_entry *entry = tallies_find(&thread_self, spot_of(place));
+	struct tally_entry *entry = tallies_find(&thread_self, spot_of(place), size);
 
 	if (entry != NULL) {
-		tallies_add(entry, size);
+		tallies_add(entry, 1, size);
 		return true;
 	}
 	sites_count(lines[place], size);
-	tallies_remember(&thread_self, spot_of(place), TL_LOAD(frame_memo_generation),
-			 lines[place]);
+	tallies_remember(&thread_self, spot_of(place), TL_LOAD(frame_memo_generation), lines[place],
+			 size);
 	return false;
 }
 
@@ -74,15 +74,16 @@ static void what_a_thread_counts_is_told_once(void **state)
 {
 	(void)state;
 	assert_false(count(0, 100));
+	assert_false(count(0, 700)); /* the largest is sites' to know at once */
 	assert_true(count(0, 700));
 	assert_true(count(0, 300));
-	assert_int_equal(sites_copy_line(lines[0]).counted, 1);
+	assert_int_equal(sites_copy_line(lines[0]).counted, 2);
 
 	tallies_collect();
 	tallies_collect();
 
-	assert_int_equal(sites_copy_line(lines[0]).counted, 3);
-	assert_int_equal(sites_copy_line(lines[0]).counted_bytes, 1100);
+	assert_int_equal(sites_copy_line(lines[0]).counted, 4);
+	assert_int_equal(sites_copy_line(lines[0]).counted_bytes, 1800);
 	assert_int_equal(sites_copy_line(lines[0]).largest, 700);
 }
 
@@ -92,10 +93,10 @@ static void a_place_is_found_by_code_and_instruction(void **state)
 
 	(void)state;
 	count(0, 100);
-	assert_non_null(tallies_find(&thread_self, spot_of(0)));
-	assert_null(tallies_find(&thread_self, spot_of(1)));
-	assert_null(tallies_find(&thread_self, other));
-	assert_null(tallies_find(&thread_self, (struct py_frame_spot){NULL, NULL}));
+	assert_non_null(tallies_find(&thread_self, spot_of(0), 100));
+	assert_null(tallies_find(&thread_self, spot_of(1), 100));
+	assert_null(tallies_find(&thread_self, other, 100));
+	assert_null(tallies_find(&thread_self, (struct py_frame_spot){NULL, NULL}, 100));
 }
 
 static void places_that_fight_for_an_entry_lose_nothing(void **state)
@@ -129,7 +130,7 @@ static void all_is_forgotten_but_what_was_counted(void **state)
 	count(0, 100);
 	count(0, 100);
 	frame_memo_forget_all();
-	assert_null(tallies_find(&thread_self, spot_of(0)));
+	assert_null(tallies_find(&thread_self, spot_of(0), 100));
 	assert_false(count(0, 100));
 	assert_true(count(0, 100));
 	tallies_collect();

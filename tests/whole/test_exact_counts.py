@@ -329,3 +329,43 @@ def test_threads_that_come_and_go_or_are_many_and_forked_children_are_counted_to
     (childs,), (parents,) = run.dumps_of(int(run.stdout)), run.dumps_of(run.pid)
     assert parents.document("work")["counted"] == 300 * 7 + 200 * 10 + 11
     assert childs.document("work")["counted"] == 30 + 40
+
+
+FAILING = r'''
+import resource
+from taken import *
+
+LARGE = 64 << 20  # above what malloc ever keeps for the next time
+
+def ask(make):
+    try:
+        make(LARGE)  # ask
+    except MemoryError:
+        return 0
+    return 1
+
+def ask_often(make):
+    return sum(ask(make) for _ in range(20))
+
+def limited(bytes):
+    resource.setrlimit(resource.RLIMIT_AS, (bytes, resource.RLIM_INFINITY))
+
+def used():
+    return int(open("/proc/self/statm").read().split()[0]) * 4096
+
+for make in bytes, bytearray:  # by calloc and by malloc
+    succeeded = ask_often(make)
+    limited(used() + LARGE // 2)
+    assert succeeded == 20 and ask_often(make) == 0
+    limited(resource.RLIM_INFINITY)
+    assert ask(make)
+expect("ask", [bytes(LARGE).__sizeof__()] * 21 + [bytearray(LARGE).__sizeof__() - bytearray.__basicsize__] * 21)
+say_expected()
+'''
+
+
+def test_what_fails_is_not_counted(python, allocations):
+    """Most allocations are counted before they are made."""
+    if python.free_threaded:
+        pytest.skip("mimalloc keeps large blocks for the next time")
+    check_counted(profile(python, FAILING, env=allocations, settings={"SAMPLE_BYTES": 1 << 40}).check(), FAILING)
