@@ -35,7 +35,7 @@
 
 #define LIVE_MOST_SHARDS 256
 #define LIVE_FIRST_SIZE  64u /* slots of a shard at its start */
-#define LIVE_LOOKS       16  /* blocks that are looked at in one go: some microseconds each */
+#define LIVE_LOOKS       4   /* blocks that are looked at in one go: some microseconds each */
 
 /* All guarded by its lock. */
 struct live_shard {
