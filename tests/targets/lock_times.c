@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PLACES 256
+#define PLACES  256
 #define LONGEST 1000 /* microseconds; what is longer counts as this */
 #define DEEPEST 16
 
@@ -43,8 +43,10 @@ static struct place *place_of(const void *caller)
 		const void *there = NULL;
 		Dl_info info;
 
-		if (__atomic_compare_exchange_n(&places[i].caller, &there, caller, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-			places[i].is_agents = dladdr(caller, &info) && strstr(info.dli_fname, "trackleak") != NULL;
+		if (__atomic_compare_exchange_n(&places[i].caller, &there, caller, 0,
+						__ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+			places[i].is_agents = dladdr(caller, &info) &&
+					      strstr(info.dli_fname, "trackleak") != NULL;
 			return &places[i];
 		}
 		if (there == caller)
@@ -80,7 +82,8 @@ int pthread_mutex_unlock(pthread_mutex_t *mutex)
 		if (locks[i].mutex != mutex)
 			continue;
 		us = (now_ns() - locks[i].since_ns) / 1000;
-		__atomic_fetch_add(&locks[i].place->held[us < LONGEST ? us : LONGEST], 1, __ATOMIC_RELAXED);
+		__atomic_fetch_add(&locks[i].place->held[us < LONGEST ? us : LONGEST], 1,
+				   __ATOMIC_RELAXED);
 		memmove(&locks[i], &locks[i + 1], (size_t)(--depth - i) * sizeof(locks[0]));
 		break;
 	}
