@@ -243,9 +243,12 @@ settings-table:  ## write the settings table of README.md anew
 BENCH_PYTHONS ?= $(PYTHON)
 BENCH = PYTHONDONTWRITEBYTECODE=1 CC="$(CC)" $(VENV)/bin/python tools/bench/$(1).py \
 	$(foreach python,$(BENCH_PYTHONS),--python "$(python)") $(BENCH_ARGS)
-.PHONY: bench-pyperformance bench-scale
+.PHONY: bench-steady bench-pyperformance bench-scale
 bench: build $(VENV)/ready  ## what profiling costs, we and our peers, as ratios to the plain run; some half an hour an interpreter
 	@$(call BENCH,compare)
+
+bench-steady: build $(VENV)/ready  ## the same of processes that live side by side and take turns: for a machine that is not quiet; some 10 minutes an interpreter
+	@$(call BENCH,steady)
 
 bench-pyperformance: build $(VENV)/ready  ## the default set of pyperformance with us and without; some half an hour an interpreter, resumable
 	@$(call BENCH,run_pyperformance)

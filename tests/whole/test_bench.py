@@ -1,5 +1,6 @@
 """What the benchmarks make of their figures, and how they go on where they were interrupted (tools/bench)."""
 
+import json
 import random
 import re
 import subprocess
@@ -12,8 +13,11 @@ from harness import ROOT
 sys.path.insert(0, str(ROOT / "tools/bench"))
 
 import chart  # noqa: E402
+import interpreters  # noqa: E402
 import ratios  # noqa: E402
 import scale  # noqa: E402
+import steady  # noqa: E402
+import variants  # noqa: E402
 import workloads  # noqa: E402
 from resume import Results  # noqa: E402
 from running import Failed, run  # noqa: E402
@@ -118,3 +122,22 @@ def test_a_bench_names_an_interpreter_that_is_not_there():
     done = subprocess.run([sys.executable, ROOT / "tools/bench/compare.py", "--python", "9.9"], capture_output=True, text=True)
     assert done.returncode == 1
     assert re.fullmatch(r"bench: no interpreter 9\.9; there are 3\..*\n", done.stderr)
+
+
+def test_processes_that_take_turns_are_told_as_ratios(few_pythons, tmp_path):
+    out = tmp_path / "steady.json"
+    done = subprocess.run([sys.executable, ROOT / "tools/bench/steady.py", "--python", few_pythons.path, "--only", "numeric",
+                           "--variants", "default,dormant", "--sets", "2", "--rounds", "3", "--step", "0.01", "-o", out],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    ((name, found),) = json.loads(out.read_text())[few_pythons.name].items()
+    assert name == "numeric" and len(found["default"]) == len(found["dormant"]) == 2
+    assert all(0.2 < ratio < 5 for ratios_ in found.values() for ratio in ratios_)
+    assert re.search(r"^\| numeric \| \d\.\d\d \(\d\.\d\d to \d\.\d\d\) \| ", done.stdout, re.M)
+
+
+def test_a_worker_that_ends_is_named(tmp_path):
+    program = workloads.write_program("numeric", tmp_path, "sys.exit(3)\n")
+    how = variants.How()
+    with pytest.raises(Failed, match="it ended with 3"):
+        steady.Worker(how, interpreters.find_all()[0], program, 0.01, tmp_path / "run").step()

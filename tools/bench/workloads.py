@@ -17,6 +17,13 @@ def measure():
     print("\\n%f %f %s" % (seconds, cpu, peak), flush=True)
 measure()
 """
+# A piece of work for each line that is read; told is its CPU (steady.py).
+STEPS = """
+for _ in sys.stdin:
+    cpu = time.process_time()
+    work()
+    print(time.process_time() - cpu, flush=True)
+"""
 
 # About half a second each, size 1.
 PYTHON = {
@@ -125,10 +132,10 @@ def names():
     return [*PYTHON, *PAIRS, START_UP]
 
 
-def write_program(name, folder):
+def write_program(name, folder, tail=TAIL):
     """The file of a Python workload."""
     path = folder / (name.replace(" ", "_").replace("-", "_") + ".py")
-    path.write_text("pass\n" if name == START_UP else HEAD + PYTHON[name] + TAIL)
+    path.write_text("pass\n" if name == START_UP else HEAD + PYTHON[name] + tail)
     return path
 
 
