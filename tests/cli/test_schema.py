@@ -19,7 +19,7 @@ def leak():
     kept.append(bytearray(30000))
 def library(i):
     kept.append(json.loads('{"a": [1, 2, %d]}' % i))
-for i in range(160):
+for i in range(240):
     leak()
     for j in range(50):
         library(j)
