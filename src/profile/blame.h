@@ -27,6 +27,7 @@ static inline void *blame_thread_state(enum live_layer layer)
 	return py_frame_thread_state(layer == LIVE_PYTHON ? PY_HOOK_OBJECTS : PY_HOOK_LIBC);
 }
 
+/* For blame_peek, where there is an interpreter. */
 TL_INTERNAL struct py_frame_spot blame_peek_python(const char *caller);
 
 /* The frame to blame, unchecked or stamped. No code: the interpreter is down, and more than

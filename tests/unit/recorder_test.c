@@ -49,6 +49,16 @@ static int counted_only(void **state)
 	return 0;
 }
 
+/* Nothing below 500 bytes, and from there on it is counted, and hardly ever a sample. */
+static int hardly_sampled(void **state)
+{
+	exhaustive(state);
+	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
+	thread_self = (struct thread){0};
+	sampler_prepare(&thread_self, 0);
+	return 0;
+}
+
 static struct recorder_birth birth_of(uintptr_t block, size_t size)
 {
 	return (struct recorder_birth){
@@ -128,9 +138,6 @@ static bool only_counts(size_t size)
 static void the_short_way_counts_a_line_that_was_met_and_nothing_else(void **state)
 {
 	(void)state;
-	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
-	thread_self = (struct thread){0};
-	sampler_prepare(&thread_self, 0);
 	frame_memo_set_sound(true);
 
 	assert_false(only_counts(700)); /* not met yet */
@@ -157,9 +164,6 @@ static void the_short_way_counts_a_line_that_was_met_and_nothing_else(void **sta
 static void the_shortest_way_counts_what_the_short_one_has_counted(void **state)
 {
 	(void)state;
-	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
-	thread_self = (struct thread){0};
-	sampler_prepare(&thread_self, 0);
 	frame_memo_set_sound(true);
 
 	born(0x1000, 700);
@@ -192,9 +196,6 @@ static void the_shortest_way_counts_what_the_short_one_has_counted(void **state)
 static void what_failed_after_it_was_counted_is_taken_back(void **state)
 {
 	(void)state;
-	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
-	thread_self = (struct thread){0};
-	sampler_prepare(&thread_self, 0);
 	frame_memo_set_sound(true);
 	born(0x1000, 700);
 	assert_true(only_counts(700));
@@ -235,9 +236,6 @@ static void a_function_that_becomes_another_unseen_is_told_apart(void **state)
 	struct fake_function function = first; /* whatever is at this address */
 
 	(void)state;
-	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
-	thread_self = (struct thread){0};
-	sampler_prepare(&thread_self, 0);
 	fake_run(&function, 2);
 
 	born(0x1000, 700);
@@ -325,9 +323,6 @@ static void without_a_python_frame_the_innermost_c_frame_is_blamed(void **state)
 static void the_short_way_counts_a_native_caller_that_was_met(void **state)
 {
 	(void)state;
-	sampler_start(1000000, UINT64_C(1) << 40, 500, 1);
-	thread_self = (struct thread){0};
-	sampler_prepare(&thread_self, 0);
 	fake_depth = 0;
 
 	assert_false(only_counts(700));
@@ -754,17 +749,18 @@ int main(void)
 		cmocka_unit_test_setup(a_birth_is_charged_to_the_line_and_the_stack_that_made_it,
 				       exhaustive),
 		cmocka_unit_test_setup(the_short_way_counts_a_line_that_was_met_and_nothing_else,
-				       exhaustive),
+				       hardly_sampled),
 		cmocka_unit_test_setup(the_shortest_way_counts_what_the_short_one_has_counted,
-				       exhaustive),
-		cmocka_unit_test_setup(what_failed_after_it_was_counted_is_taken_back, exhaustive),
+				       hardly_sampled),
+		cmocka_unit_test_setup(what_failed_after_it_was_counted_is_taken_back,
+				       hardly_sampled),
 		cmocka_unit_test_setup(a_function_that_becomes_another_unseen_is_told_apart,
-				       exhaustive),
+				       hardly_sampled),
 		cmocka_unit_test_setup(c_frames_are_part_of_the_stack_and_not_to_blame, exhaustive),
 		cmocka_unit_test_setup(without_a_python_frame_the_innermost_c_frame_is_blamed,
 				       exhaustive),
 		cmocka_unit_test_setup(the_short_way_counts_a_native_caller_that_was_met,
-				       exhaustive),
+				       hardly_sampled),
 		cmocka_unit_test_setup(without_a_python_frame_the_caller_is_blamed, exhaustive),
 		cmocka_unit_test_setup(a_deep_stack_keeps_its_innermost_frames, exhaustive),
 		cmocka_unit_test_setup(a_line_is_decoded_once_for_each_instruction, exhaustive),

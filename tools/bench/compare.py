@@ -145,10 +145,7 @@ def main():
     parser.add_argument("--limit", type=float, default=120, help="seconds after which a run counts as hung")
     parser.add_argument("-o", "--output", type=Path, default=variants.ROOT / "build/bench.json")
     options = parser.parse_args()
-    wanted = options.variants.split(",")
-    unknown = [v for v in wanted if v not in variants.VARIANTS]
-    if unknown:
-        parser.error("no variant %s; there are %s" % (unknown[0], ", ".join(variants.VARIANTS)))
+    wanted = variants.wanted(parser, options.variants)
     names = [n for n in workloads.names() if options.only in n]
     chosen = variants.choose(options.python)
     results = {}

@@ -9,6 +9,7 @@ and the highest set's.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
@@ -34,18 +35,17 @@ class Worker:
 
     def step(self):
         """CPU seconds of one piece of work."""
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write("\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
         said = self.process.stdout.readline()
         if not said:
             raise Failed("it ended with %d" % self.process.wait())
         return float(said)
 
     def end(self):
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
 
@@ -55,13 +55,15 @@ def one_set(hows, interpreter, program, options, folder):
     workers = {name: Worker(how, interpreter, program, options.step, folder / name.replace(" ", "_"))
                for name, how in {"none": variants.NONE, **hows}.items()}
     order, rounds = list(workers), []
-    for number in range(SETTLING + options.rounds):
-        turn = order[number % len(order):] + order[:number % len(order)]
-        took = {name: workers[name].step() for name in turn}
-        if number >= SETTLING:
-            rounds.append({name: took[name] / took["none"] for name in hows})
-    for worker in workers.values():
-        worker.end()
+    try:
+        for number in range(SETTLING + options.rounds):
+            turn = order[number % len(order):] + order[:number % len(order)]
+            took = {name: workers[name].step() for name in turn}
+            if number >= SETTLING:
+                rounds.append({name: took[name] / took["none"] for name in hows})
+    finally:
+        for worker in workers.values():
+            worker.end()
     for name, how in hows.items():
         if how.left and not list((folder / name.replace(" ", "_")).glob(how.left)):
             raise Failed("%s leaves no profile behind (%s)" % (name, how.left))
@@ -79,7 +81,7 @@ def main():
     parser.add_argument("--step", type=float, default=0.2, help="size of a piece of work; 1: about half a second")
     parser.add_argument("-o", "--output", type=Path, default=variants.ROOT / "build/bench-steady.json")
     options = parser.parse_args()
-    wanted, results = options.variants.split(","), {}
+    wanted, results = variants.wanted(parser, options.variants), {}
     for interpreter in variants.choose(options.python):
         found = results[interpreter.name] = {}
         print("\n%s, CPU to plain\n\n| | %s |\n|---%s|" % (interpreter.name, " | ".join(wanted), "|---" * len(wanted)))

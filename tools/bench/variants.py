@@ -115,6 +115,15 @@ ON_REQUEST = ("both", "births", "deaths")  # parts of the floor: CPython's domai
 SERVES_C = ("default", "dormant", "NATIVE=1", "exhaustive", "forwarder", "jemalloc", "jemalloc prof")
 
 
+def wanted(parser, names):
+    """The variants that an option names, separated by commas."""
+    found = names.split(",")
+    unknown = [name for name in found if name not in VARIANTS]
+    if unknown:
+        parser.error("no variant %s; there are %s" % (unknown[0], ", ".join(VARIANTS)))
+    return found
+
+
 def choose(names):
     """The interpreters of these names on PATH, paths, names or parts of the names that tests/whole/interpreters.py gives."""
     there, found = interpreters.find_all(), []
