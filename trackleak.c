@@ -18,6 +18,7 @@
 #include "src/base/clock.c"
 #include "src/base/pages.c"
 #include "src/base/intern.c"
+#include "src/base/lock.c"
 #include "src/base/thread.c"
 #include "src/base/text.c"
 #include "src/base/diag.c"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # Lowest first. Folders on one line are sides of one layer and do not know each other.
 LAYERS = [
-    {"base": "types hash thread clock pages math random sort text diag descriptor folder intern"},
+    {"base": "types hash lock thread clock pages math random sort text diag descriptor folder intern"},
     {"process": "config own_code real_malloc py_layout py_lines safe_read py_frame py_class py_type py_tracer modules eh_frame native_modules native_stack script_name proc_memory"},
     {"profile": "sampler governor names stacks sites classes live_blocks frame_memo tallies maps mixed_stack stack_memo blame recorder contexts", "analysis": "growth survival verdict rss_breakdown"},
     {"output": "log_folder log_file snapshot evidence snapshot_work snapshot_live snapshot_sites snapshot_stacks rss_history snapshot_build "

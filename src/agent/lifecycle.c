@@ -305,16 +305,10 @@ static void lifecycle_freeze(void)
 	lifecycle.exit_spent_ms = LIFECYCLE_EXIT_MS - lifecycle_left_ms(until_ns);
 }
 
-TL_INTERNAL void lifecycle_look(void)
+static TL_COLD void lifecycle_look_closer(bool is_up, bool was_up)
 {
-	if (py_layout.is_initialized == NULL)
-		return;
-
-	bool is_up = py_layout.is_initialized() != 0, was_up = TL_LOAD(lifecycle.python_is_up);
-
-	if (TL_MOSTLY(is_up == was_up)) {
-		if (TL_RARELY(TL_LOAD(lifecycle.freezing) > 0))
-			lifecycle_await_freeze();
+	if (is_up == was_up) {
+		lifecycle_await_freeze();
 		return;
 	}
 	/* Raised before the change can be seen, so that whoever sees the one sees the other. */
@@ -332,6 +326,17 @@ TL_INTERNAL void lifecycle_look(void)
 		__atomic_fetch_sub(&lifecycle.freezing, 1, __ATOMIC_ACQ_REL);
 		lifecycle_await_freeze();
 	}
+}
+
+TL_INTERNAL void lifecycle_look(void)
+{
+	if (py_layout.is_initialized == NULL)
+		return;
+
+	bool is_up = py_layout.is_initialized() != 0, was_up = TL_LOAD(lifecycle.python_is_up);
+
+	if (TL_RARELY(is_up != was_up || TL_LOAD(lifecycle.freezing) > 0))
+		lifecycle_look_closer(is_up, was_up);
 }
 
 TL_INTERNAL bool lifecycle_is_steady(void)

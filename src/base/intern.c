@@ -10,7 +10,7 @@ TL_INTERNAL void intern_start(struct intern *set, uint64_t *keys, uint32_t slots
 	set->keys = keys;
 	set->slots = slots;
 	set->used = 0;
-	pthread_mutex_init(&set->lock, NULL);
+	set->lock = (struct lock){0};
 }
 
 TL_INTERNAL void intern_reset(struct intern *set)
@@ -48,17 +48,17 @@ TL_INTERNAL bool intern_is_used(const struct intern *set, uint32_t number)
 
 TL_INTERNAL void intern_lock(struct intern *set)
 {
-	pthread_mutex_lock(&set->lock);
+	lock_take(&set->lock);
 }
 
 TL_INTERNAL void intern_unlock(struct intern *set)
 {
-	pthread_mutex_unlock(&set->lock);
+	lock_give(&set->lock);
 }
 
 TL_INTERNAL void intern_renew_lock(struct intern *set)
 {
-	pthread_mutex_init(&set->lock, NULL);
+	set->lock = (struct lock){0};
 }
 
 TL_INTERNAL uint32_t intern_reserve(const struct intern *set, uint64_t key)

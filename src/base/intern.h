@@ -10,9 +10,7 @@
 #ifndef TL_BASE_INTERN_H
 #define TL_BASE_INTERN_H
 
-#include "types.h"
-
-#include <pthread.h>
+#include "lock.h"
 
 #define INTERN_NONE 0u /* no number; numbers run from 1 to slots */
 
@@ -20,7 +18,7 @@ struct intern {
 	uint64_t *keys; /* slots + 1 of them; 0: unused */
 	uint32_t slots; /* capacity, before the 7/8 rule */
 	uint32_t used;  /* guarded by lock; a stale read is fine for reports */
-	pthread_mutex_t lock;
+	struct lock lock;
 };
 
 /* Bytes to reserve for `slots` keys, and the start. `keys` is zeroed memory of that size. */

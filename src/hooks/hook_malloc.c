@@ -64,9 +64,9 @@ static void hook_malloc_finish(struct thread *thread)
 		sampler_withhold(thread, 0);
 }
 
-static TL_COLD void hook_malloc_record(struct thread *thread, const void *block, size_t size,
-				       size_t charged, bool is_growth, bool is_byte_hit,
-				       const void *caller)
+static TL_APART void hook_malloc_record(struct thread *thread, const void *block, size_t size,
+					size_t charged, bool is_growth, bool is_byte_hit,
+					const void *caller)
 {
 	int saved_errno;
 
@@ -228,8 +228,8 @@ static void *hook_call_aligned(enum hook_aligned which, size_t alignment, size_t
 	}
 }
 
-static TL_COLD void *hook_aligned_slow(enum hook_aligned which, size_t alignment, size_t size,
-				       const void *caller)
+static TL_APART void *hook_aligned_slow(enum hook_aligned which, size_t alignment, size_t size,
+					const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -240,8 +240,8 @@ static TL_COLD void *hook_aligned_slow(enum hook_aligned which, size_t alignment
 				is_byte_hit, caller);
 }
 
-static TL_COLD int hook_posix_memalign_slow(void **block, size_t alignment, size_t size,
-					    const void *caller)
+static TL_APART int hook_posix_memalign_slow(void **block, size_t alignment, size_t size,
+					     const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -255,7 +255,7 @@ static TL_COLD int hook_posix_memalign_slow(void **block, size_t alignment, size
 	return error;
 }
 
-static TL_COLD void hook_free_slow(void *block)
+static TL_APART void hook_free_slow(void *block)
 {
 	struct thread *thread = &thread_self;
 	int saved_errno;
@@ -301,7 +301,7 @@ static void *hook_realloc_straight(struct thread *thread, void *old, size_t size
 
 /* How much the block grew, as the allocator holds it: requests are rounded up, and only the rounded
  * sizes are known of a block that is no sample. Where every block is one, its own size is known. */
-static TL_COLD void *hook_realloc_slow(void *old, size_t size, const void *caller)
+static TL_APART void *hook_realloc_slow(void *old, size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	struct live_block held[LIVE_ENTRIES_PER_BLOCK];

@@ -147,8 +147,8 @@ static void *hook_python_done(struct thread *thread, void *block, size_t size, b
 	return block;
 }
 
-static TL_COLD void *hook_python_malloc_slow(enum hook_domain domain, void *ctx, size_t size,
-					     const void *caller)
+static TL_APART TL_FLAT void *hook_python_malloc_slow(enum hook_domain domain, void *ctx,
+						      size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -159,8 +159,8 @@ static TL_COLD void *hook_python_malloc_slow(enum hook_domain domain, void *ctx,
 				caller);
 }
 
-static TL_COLD void *hook_python_calloc_slow(enum hook_domain domain, void *ctx, size_t count,
-					     size_t size, const void *caller)
+static TL_APART void *hook_python_calloc_slow(enum hook_domain domain, void *ctx, size_t count,
+					      size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	bool is_byte_hit;
@@ -171,7 +171,7 @@ static TL_COLD void *hook_python_calloc_slow(enum hook_domain domain, void *ctx,
 				is_byte_hit, caller);
 }
 
-static TL_COLD void hook_python_free_slow(enum hook_domain domain, void *ctx, void *block)
+static TL_APART TL_FLAT void hook_python_free_slow(enum hook_domain domain, void *ctx, void *block)
 {
 	struct thread *thread = &thread_self;
 	int saved_errno;
@@ -211,8 +211,8 @@ static size_t hook_pymalloc_size(const void *block)
 /* A realloc that stays in this layer is one allocation of the growth; one that comes from, or goes
  * to, libc is a free here and an allocation there, which libc's hook sees. Where the old size
  * cannot be known the block is freed and made anew, its bytes as old as they are. */
-static TL_COLD void *hook_python_realloc_slow(enum hook_domain domain, void *ctx, void *old,
-					      size_t size, const void *caller)
+static TL_APART void *hook_python_realloc_slow(enum hook_domain domain, void *ctx, void *old,
+					       size_t size, const void *caller)
 {
 	struct thread *thread = &thread_self;
 	struct live_block held[LIVE_ENTRIES_PER_BLOCK];

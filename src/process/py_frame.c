@@ -129,17 +129,13 @@ static size_t py_frame_walk_objects(const char *frame, struct py_frame *frames, 
 	return depth;
 }
 
-/* Where the frame's bytecode is: in its code object, or in the copy that 3.14's free-threaded build
- * makes for each thread: struct { intptr_t size; char *entries[]; }. NULL if it cannot be. */
-static const char *py_frame_bytecode(const char *frame, const char *code)
+/* The bytecode's copy for the frame's thread, of which 3.14's free-threaded build makes one each:
+ * struct { intptr_t size; char *entries[]; }. NULL if there is none. */
+static const char *py_frame_copied_bytecode(const char *frame, const char *code)
 {
-	const char *copies;
-	int32_t index;
+	const char *copies = py_frame_pointer_at(code, py_layout.code_tlbc);
+	int32_t index = py_frame_int_at(frame, py_layout.frame_tlbc_index);
 
-	if (py_layout.code_tlbc < 0)
-		return code + py_layout.code_bytes;
-	copies = py_frame_pointer_at(code, py_layout.code_tlbc);
-	index = py_frame_int_at(frame, py_layout.frame_tlbc_index);
 	if (!copies || index < 0 || index >= (intptr_t)py_frame_pointer_at(copies, 0))
 		return NULL;
 	return py_frame_pointer_at(copies, 8 + 8 * index);
@@ -166,7 +162,8 @@ static inline enum py_frame_record py_frame_read_record(const char *frame, struc
 	code = py_frame_code_of_record(frame);
 	if (!py_frame_is_code(code))
 		return PY_FRAME_BROKEN;
-	bytecode = py_frame_bytecode(frame, code);
+	bytecode = TL_MOSTLY(py_layout.code_tlbc < 0) ? code + py_layout.code_bytes
+						      : py_frame_copied_bytecode(frame, code);
 	if (!bytecode)
 		return PY_FRAME_BROKEN;
 	instruction = py_frame_pointer_at(frame, py_layout.frame_instruction);

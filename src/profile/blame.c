@@ -150,7 +150,7 @@ static TL_COLD uint32_t blame_push_mixed(const void *state, const struct py_fram
 	return depth > 0 ? stack : blame_push(stack, &place);
 }
 
-TL_INTERNAL TL_COLD struct blame_place blame_place(enum live_layer layer, const void *caller)
+TL_INTERNAL TL_APART struct blame_place blame_place(enum live_layer layer, const void *caller)
 {
 	struct blame_place place;
 	struct py_frame frames[STACK_MEMO_DEEPEST];

@@ -11,9 +11,9 @@
  */
 #include "frame_memo.h"
 
+#include "../base/lock.h"
 #include "live_blocks.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define MEMO_ENTRY_BITS 12u
@@ -34,7 +34,7 @@ TL_INTERNAL bool frame_memo_is_sound;
 static const char *memo_watched[MEMO_SLOTS];
 static uint32_t memo_watched_count;
 static uint32_t memo_moves; /* atomic; odd while entries are being moved */
-static pthread_mutex_t memo_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock memo_lock;
 
 static uint64_t memo_hash(const char *code)
 {
@@ -133,7 +133,7 @@ static bool memo_watch(const char *code)
 	bool is_watched;
 	uint32_t slot;
 
-	pthread_mutex_lock(&memo_lock);
+	lock_take(&memo_lock);
 	slot = memo_slot_of(code);
 	is_watched = memo_watched[slot] != NULL;
 	if (!is_watched && memo_watched_count < MEMO_MOST) {
@@ -143,7 +143,7 @@ static bool memo_watch(const char *code)
 		live_blocks_watch(code - MEMO_FENCE);
 		is_watched = true;
 	}
-	pthread_mutex_unlock(&memo_lock);
+	lock_give(&memo_lock);
 	return is_watched;
 }
 
@@ -180,7 +180,7 @@ static void frame_memo_forget(const char *code)
 
 	if (TL_MOSTLY(!frame_memo_may_watch(code)))
 		return;
-	pthread_mutex_lock(&memo_lock);
+	lock_take(&memo_lock);
 	slot = memo_slot_of(code);
 	if (memo_watched[slot] != NULL) {
 		frame_memo_remove(slot);
@@ -188,7 +188,7 @@ static void frame_memo_forget(const char *code)
 		live_blocks_unwatch(code - MEMO_FENCE);
 		frame_memo_forget_all();
 	}
-	pthread_mutex_unlock(&memo_lock);
+	lock_give(&memo_lock);
 }
 
 TL_INTERNAL void frame_memo_freed(const void *block)
@@ -199,5 +199,5 @@ TL_INTERNAL void frame_memo_freed(const void *block)
 
 TL_INTERNAL void frame_memo_renew_locks(void)
 {
-	pthread_mutex_init(&memo_lock, NULL);
+	memo_lock = (struct lock){0};
 }

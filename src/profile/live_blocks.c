@@ -1,5 +1,5 @@
 /* DESIGN
- *     address --hash--> shard (256 of them, a mutex each) --hash--> slot, linear probing inside the
+ *     address --hash--> shard (256 of them, a lock each) --hash--> slot, linear probing inside the
  *     shard
  * Backward-shift deletion: no tombstones, so a look-up costs the same after a billion samples as
  * after ten. An address may stand several times (a block's growths); they lie in one probe run and
@@ -26,11 +26,11 @@
 #include "live_blocks.h"
 
 #include "../base/clock.h"
+#include "../base/lock.h"
 #include "../base/pages.h"
 #include "../base/random.h"
 #include "sampler.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define LIVE_MOST_SHARDS 256
@@ -39,12 +39,12 @@
 
 /* All guarded by its lock. */
 struct live_shard {
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct live_block *slots; /* room for live_shard_slots */
 	uint32_t size; /* slots in use: grows with the samples, so that few touch few pages */
 	uint32_t used;
-	uint32_t thinned_to; /* level that the entries have been thinned to */
-};
+	uint32_t thinned_to;    /* level that the entries have been thinned to */
+} __attribute__((aligned(64))); /* no two threads write to one line of the cache */
 
 static uint8_t live_filter_none;
 TL_INTERNAL uint8_t *live_filter = &live_filter_none;
@@ -55,7 +55,7 @@ static struct live_shard live_shards[LIVE_MOST_SHARDS];
 static struct live_block *live_slots; /* shard s owns [s * shard_slots, (s + 1) * shard_slots) */
 static struct live_block
 	*live_spare; /* a shard's entries while it grows; guarded by live_spare_lock */
-static pthread_mutex_t live_spare_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock live_spare_lock;
 static size_t live_shard_count, live_shard_slots, live_capacity;
 static uint64_t live_thinned;
 static uint32_t live_certain_from = LIVE_NEVER; /* atomic */
@@ -67,9 +67,12 @@ static uint64_t live_hash(uint64_t address)
 	return mixed ^ (mixed >> 29);
 }
 
+/* Who shares a cell of one of the filters shares a shard, whose lock guards the cells. */
 static struct live_shard *live_shard_of(uint64_t address)
 {
-	return &live_shards[live_hash(address) & (live_shard_count - 1)];
+	uint64_t stretch = address >> LIVE_FILTER_SHIFT & live_filter_mask >> 4;
+
+	return &live_shards[(stretch * 0x9e3779b97f4a7c15u >> 32) & (live_shard_count - 1)];
 }
 
 /* Where the entry would like to stand. */
@@ -116,7 +119,7 @@ TL_INTERNAL enum tl_err live_blocks_start(size_t slots)
 	if (filter == NULL || starts == NULL || live_slots == NULL || live_spare == NULL)
 		return TL_ERR_SYSTEM;
 	for (size_t i = 0; i < LIVE_MOST_SHARDS; i++)
-		pthread_mutex_init(&live_shards[i].lock, NULL);
+		live_shards[i].lock = (struct lock){0};
 	live_begin();
 	live_filter = filter;
 	live_starts = starts;
@@ -134,31 +137,37 @@ TL_INTERNAL void live_blocks_reset_in_child(void)
 	live_begin();
 }
 
-/* Adds +1 or -1, but to a byte that is full. */
+/* Adds +1 or -1, but to a byte that is full. Under the lock of the address's shard; others only
+ * read. */
 static void live_cell_add(uint8_t *cell, int change)
 {
-	uint8_t count = TL_LOAD(*cell);
-
-	while (count != UINT8_MAX &&
-	       !__atomic_compare_exchange_n(cell, &count, (uint8_t)(count + change), true,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
+	if (*cell != UINT8_MAX)
+		TL_STORE(*cell, (uint8_t)(*cell + change));
 }
 
 static void live_filter_add(uintptr_t address, int change)
 {
 	live_cell_add(&live_filter[(address >> LIVE_FILTER_SHIFT) & live_filter_mask], change);
-	live_cell_add(live_starts_cell(address), change);
+	live_cell_add(&live_starts[live_starts_number(address)], change);
+}
+
+static void live_filter_add_alone(const void *block, int change)
+{
+	struct live_shard *shard = live_shard_of((uintptr_t)block);
+
+	lock_take(&shard->lock);
+	live_filter_add((uintptr_t)block, change);
+	lock_give(&shard->lock);
 }
 
 TL_INTERNAL void live_blocks_watch(const void *block)
 {
-	live_filter_add((uintptr_t)block, +1);
+	live_filter_add_alone(block, +1);
 }
 
 TL_INTERNAL void live_blocks_unwatch(const void *block)
 {
-	live_filter_add((uintptr_t)block, -1);
+	live_filter_add_alone(block, -1);
 }
 
 /* Closes the gap at `slot`: whoever stands behind it in the run, and may stand there, moves up
@@ -236,7 +245,7 @@ static void live_grow(struct live_shard *shard)
 {
 	size_t count = 0;
 
-	pthread_mutex_lock(&live_spare_lock);
+	lock_take(&live_spare_lock);
 	for (size_t slot = 0; slot < shard->size; slot++) {
 		if (shard->slots[slot].address != 0)
 			live_spare[count++] = shard->slots[slot];
@@ -251,7 +260,7 @@ static void live_grow(struct live_shard *shard)
 			slot = live_next(shard, slot);
 		shard->slots[slot] = live_spare[i];
 	}
-	pthread_mutex_unlock(&live_spare_lock);
+	lock_give(&live_spare_lock);
 }
 
 static void live_make_room(struct thread *thread, struct live_shard *shard)
@@ -355,7 +364,7 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 	size_t slot, entries = 0;
 
 	*replaced_count = 0;
-	pthread_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	if (TL_RARELY(live_is_crowded(shard)))
 		live_make_room(thread, shard);
 	for (slot = live_home(shard, block->address); slots[slot].address != 0;
@@ -386,7 +395,7 @@ TL_INTERNAL enum tl_err live_blocks_insert(struct thread *thread, const struct l
 		shard->used++;
 		live_filter_add(block->address, +1);
 	}
-	pthread_mutex_unlock(&shard->lock);
+	lock_give(&shard->lock);
 	return error;
 }
 
@@ -398,7 +407,7 @@ TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
 	struct live_block *slots = shard->slots;
 	size_t count = 0;
 
-	pthread_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	for (size_t slot = live_home(shard, address); slots[slot].address != 0;) {
 		if (slots[slot].address == address &&
 		    (slots[slot].flags & LIVE_IS_PYTHON) == python &&
@@ -409,7 +418,7 @@ TL_INTERNAL size_t live_blocks_take(const void *block, enum live_layer layer,
 			slot = live_next(shard, slot);
 		}
 	}
-	pthread_mutex_unlock(&shard->lock);
+	lock_give(&shard->lock);
 	return count;
 }
 
@@ -420,7 +429,7 @@ TL_INTERNAL size_t live_blocks_made(const void *block, unsigned type, struct liv
 	struct live_block *slots = shard->slots;
 	size_t count = 0;
 
-	pthread_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	for (size_t slot = live_home(shard, address); slots[slot].address != 0;) {
 		struct live_block *entry = &slots[slot];
 		bool is_first = entry->type == PY_TYPE_NOT_LOOKED &&
@@ -435,7 +444,7 @@ TL_INTERNAL size_t live_blocks_made(const void *block, unsigned type, struct liv
 			entry->type = (PY_TYPE_MADE + type) & (CLASSES_END - 1);
 		slot = live_next(shard, slot);
 	}
-	pthread_mutex_unlock(&shard->lock);
+	lock_give(&shard->lock);
 	return count;
 }
 
@@ -477,12 +486,12 @@ TL_INTERNAL size_t live_blocks_copy_shard(size_t number, struct live_block *copy
 	struct live_shard *shard = &live_shards[number];
 	size_t count = 0;
 
-	pthread_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	for (size_t slot = 0; shard->used > 0 && slot < shard->size; slot++) {
 		if (shard->slots[slot].address != 0)
 			copy[count++] = shard->slots[slot];
 	}
-	pthread_mutex_unlock(&shard->lock);
+	lock_give(&shard->lock);
 	return count;
 }
 
@@ -500,7 +509,7 @@ TL_INTERNAL void live_blocks_find_types(size_t number, uint32_t born_before)
 	struct live_shard *shard = &live_shards[number];
 	unsigned left = LIVE_LOOKS;
 
-	pthread_mutex_lock(&shard->lock);
+	lock_take(&shard->lock);
 	for (size_t slot = 0; shard->used > 0 && slot < shard->size; slot++) {
 		struct live_block *block = &shard->slots[slot];
 
@@ -511,11 +520,11 @@ TL_INTERNAL void live_blocks_find_types(size_t number, uint32_t born_before)
 		if (--left > 0)
 			continue;
 		/* Entries may move meanwhile: one that is passed over is looked at next time. */
-		pthread_mutex_unlock(&shard->lock);
+		lock_give(&shard->lock);
 		left = LIVE_LOOKS;
-		pthread_mutex_lock(&shard->lock);
+		lock_take(&shard->lock);
 	}
-	pthread_mutex_unlock(&shard->lock);
+	lock_give(&shard->lock);
 }
 
 TL_INTERNAL size_t live_blocks_capacity(void)
@@ -531,6 +540,6 @@ TL_INTERNAL uint64_t live_blocks_thinned(void)
 TL_INTERNAL void live_blocks_renew_locks(void)
 {
 	for (size_t i = 0; i < live_shard_count; i++)
-		pthread_mutex_init(&live_shards[i].lock, NULL);
-	pthread_mutex_init(&live_spare_lock, NULL);
+		live_shards[i].lock = (struct lock){0};
+	live_spare_lock = (struct lock){0};
 }

@@ -58,19 +58,20 @@ static inline bool live_blocks_may_hold(const void *block)
 }
 
 /* The same for each 16 bytes: asked on the slow path, where it tells most of those that came for
- * their neighbour's sake, or for one of another stretch, that they need not have come. The upper
- * part of the address is mixed in, so that who shares a cell of the one filter does not share one of
- * the other. */
+ * their neighbour's sake, or for one of another stretch, that they need not have come. Blocks that
+ * share a cell here agree in the lower bits of their stretch; the upper part of the address is mixed
+ * into the rest, so that who shares a cell of the one filter mostly does not share one of the
+ * other. */
 TL_DATA uint8_t *live_starts;
 
-static inline uint8_t *live_starts_cell(uintptr_t block)
+static inline size_t live_starts_number(uintptr_t block)
 {
-	return &live_starts[(block >> 4 ^ block >> 24) & live_filter_mask];
+	return (block >> 4 ^ (block >> 27 & 15)) & live_filter_mask;
 }
 
 static inline bool live_blocks_may_start(const void *block)
 {
-	return TL_LOAD(*live_starts_cell((uintptr_t)block)) != 0;
+	return TL_LOAD(live_starts[live_starts_number((uintptr_t)block)]) != 0;
 }
 
 /* Makes the frees of a block take the slow path, and takes that back: for others who follow

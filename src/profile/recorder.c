@@ -270,14 +270,10 @@ static void recorder_insert_aged(struct thread *thread, struct live_block block,
 		recorder_insert(thread, &block);
 }
 
-static TL_COLD void recorder_sampled(struct thread *thread, const struct recorder_birth *birth,
-				     bool is_counted)
+static TL_APART TL_FLAT void recorder_sampled(struct thread *thread,
+					      const struct recorder_birth *birth, bool is_counted)
 {
 	struct blame_place place = blame_place(birth->layer, birth->caller);
-
-	if (is_counted)
-		sites_count(place.line, birth->size);
-
 	struct live_block block = {
 		.address = (uintptr_t)birth->block,
 		.size = live_size(birth->size) & LIVE_LARGEST,
@@ -292,6 +288,7 @@ static TL_COLD void recorder_sampled(struct thread *thread, const struct recorde
 	};
 	struct site_sample sample = recorder_sample(&block);
 
+	sample.is_counted = is_counted;
 	sites_born(place.line, &sample);
 	recorder_insert_aged(thread, block, birth);
 }
@@ -326,8 +323,11 @@ TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birt
 
 static size_t recorder_take_out(const void *block, enum live_layer layer, struct live_block *held)
 {
-	frame_memo_freed(block);
-	return live_blocks_take(block, layer, held);
+	size_t count = live_blocks_take(block, layer, held);
+
+	if (TL_RARELY(live_blocks_may_start(block))) /* somebody follows it still */
+		frame_memo_freed(block);
+	return count;
 }
 
 TL_INTERNAL size_t recorder_take(const void *block, enum live_layer layer, struct live_block *held)

@@ -11,23 +11,23 @@
 #include "sites.h"
 
 #include "../base/intern.h"
+#include "../base/lock.h"
 #include "../base/pages.h"
 #include "names.h"
 
-#include <pthread.h>
-
 #define SITES_LINES 8192u
 #define SITES_SITES 4096u
-#define SITES_LOCKS 64u
 
 static struct intern sites_known_lines; /* by function and line */
 static uint64_t *sites_line_keys;
 static struct line_figures *sites_lines;
-static struct site_life *sites_lives;
+static struct site_kept {
+	struct lock lock; /* guards the lines' figures too */
+	struct site_life life;
+} * sites_kept;
 static uint32_t *sites_of_function; /* 0: none yet; guarded by sites_known_lines.lock */
 static uint32_t sites_used;         /* guarded by sites_known_lines.lock */
 static uint64_t sites_without_room;
-static pthread_mutex_t sites_locks[SITES_LOCKS];
 
 static struct {
 	int64_t live; /* atomic */
@@ -35,22 +35,20 @@ static struct {
 	uint32_t number;
 	uint32_t tick;
 	bool is_rising;
-	pthread_mutex_t lock;
-} sites_process = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct lock lock;
+} sites_process;
 
 TL_INTERNAL enum tl_err sites_start(void)
 {
 	sites_line_keys = pages_map(intern_bytes(SITES_LINES));
 	sites_lines = pages_map((SITES_LINES + 1) * sizeof(struct line_figures));
-	sites_lives = pages_map(SITES_SITES * sizeof(struct site_life));
+	sites_kept = pages_map(SITES_SITES * sizeof(struct site_kept));
 	sites_of_function = pages_map(names_functions_end() * sizeof(uint32_t));
-	if (sites_line_keys == NULL || sites_lines == NULL || sites_lives == NULL ||
+	if (sites_line_keys == NULL || sites_lines == NULL || sites_kept == NULL ||
 	    sites_of_function == NULL)
 		return TL_ERR_SYSTEM;
 	intern_start(&sites_known_lines, sites_line_keys, SITES_LINES);
 	sites_used = 1;
-	for (size_t i = 0; i < SITES_LOCKS; i++)
-		pthread_mutex_init(&sites_locks[i], NULL);
 	return TL_OK;
 }
 
@@ -58,7 +56,7 @@ TL_INTERNAL void sites_reset_in_child(void)
 {
 	pages_clear(sites_line_keys, intern_bytes(SITES_LINES));
 	pages_clear(sites_lines, (SITES_LINES + 1) * sizeof(struct line_figures));
-	pages_clear(sites_lives, SITES_SITES * sizeof(struct site_life));
+	pages_clear(sites_kept, SITES_SITES * sizeof(struct site_kept));
 	pages_clear(sites_of_function, names_functions_end() * sizeof(uint32_t));
 	intern_reset(&sites_known_lines);
 	sites_used = 1;
@@ -74,7 +72,7 @@ static uint32_t sites_site_of(uint32_t function)
 	if (function == NAMES_OTHERS)
 		return SITES_OTHERS;
 	if (sites_of_function[function] == 0 && sites_used < SITES_SITES) {
-		sites_lives[sites_used].function = function;
+		sites_kept[sites_used].life.function = function;
 		sites_of_function[function] = sites_used;
 		TL_STORE(sites_used, sites_used + 1);
 	}
@@ -140,9 +138,9 @@ TL_INTERNAL void sites_count(uint32_t line, uint64_t size)
 	sites_raise_largest(&sites_lines[line], size);
 }
 
-static pthread_mutex_t *sites_lock_of(uint32_t site)
+static struct lock *sites_lock_of(uint32_t site)
 {
-	return &sites_locks[site % SITES_LOCKS];
+	return &sites_kept[site].lock;
 }
 
 /* Whole bytes, so that what was added is taken away exactly. */
@@ -159,14 +157,14 @@ static void sites_change_live(struct site_life *life, int64_t bytes, uint32_t no
 	if (bytes > 0) {
 		TL_STORE(sites_process.is_rising, true);
 	} else if (TL_LOAD(sites_process.is_rising)) {
-		pthread_mutex_lock(&sites_process.lock);
+		lock_take(&sites_process.lock);
 		TL_STORE(sites_process.is_rising, false);
 		if (live > sites_process.peak) {
 			TL_STORE(sites_process.peak, live);
 			sites_process.tick = now;
 			TL_ADD(sites_process.number, 1);
 		}
-		pthread_mutex_unlock(&sites_process.lock);
+		lock_give(&sites_process.lock);
 	}
 	if (life->peak_seen != TL_LOAD(sites_process.number)) {
 		life->peak_seen = TL_LOAD(sites_process.number);
@@ -181,9 +179,13 @@ TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample)
 	double weight = 1 / sample->probability, size = (double)sample->size;
 
 	sites_raise_largest(figures, sample->size);
-	pthread_mutex_lock(sites_lock_of(figures->site));
+	lock_take(sites_lock_of(figures->site));
 	figures->samples++;
 	figures->sample_bytes += sample->size;
+	if (sample->is_counted) {
+		figures->counted_samples++;
+		figures->counted_sample_bytes += sample->size;
+	}
 	if (sample->is_small) {
 		/* Variance of a Horvitz-Thompson sum over independent draws: sum of w^2 (1 - p)
 		 * k^2. */
@@ -194,9 +196,9 @@ TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample)
 		figures->small_count_variance += variance;
 		figures->small_bytes_variance += variance * size * size;
 	}
-	sites_change_live(&sites_lives[figures->site],
+	sites_change_live(&sites_kept[figures->site].life,
 			  sites_weighted_bytes(sample->size, sample->probability), 0);
-	pthread_mutex_unlock(sites_lock_of(figures->site));
+	lock_give(sites_lock_of(figures->site));
 }
 
 static unsigned sites_lifetime_class(uint32_t age_ticks)
@@ -210,28 +212,28 @@ TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uin
 			    uint32_t now)
 {
 	struct line_figures *figures = &sites_lines[line];
-	struct site_life *life = &sites_lives[figures->site];
+	struct site_life *life = &sites_kept[figures->site].life;
 
-	pthread_mutex_lock(sites_lock_of(figures->site));
+	lock_take(sites_lock_of(figures->site));
 	figures->freed_samples++;
 	figures->freed_sample_bytes += sample->size;
 	figures->freed_bytes += (double)sample->size / sample->probability;
 	life->lifetimes[sites_lifetime_class(age_ticks)]++;
 	life->last_free = now + 1;
 	sites_change_live(life, -sites_weighted_bytes(sample->size, sample->probability), now);
-	pthread_mutex_unlock(sites_lock_of(figures->site));
+	lock_give(sites_lock_of(figures->site));
 }
 
 TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability, uint32_t now)
 {
 	struct line_figures *figures = &sites_lines[line];
 
-	pthread_mutex_lock(sites_lock_of(figures->site));
+	lock_take(sites_lock_of(figures->site));
 	figures->freed_sample_bytes += bytes;
 	figures->freed_bytes += (double)bytes / probability;
-	sites_change_live(&sites_lives[figures->site], -sites_weighted_bytes(bytes, probability),
-			  now);
-	pthread_mutex_unlock(sites_lock_of(figures->site));
+	sites_change_live(&sites_kept[figures->site].life,
+			  -sites_weighted_bytes(bytes, probability), now);
+	lock_give(sites_lock_of(figures->site));
 }
 
 TL_INTERNAL uint32_t sites_lines_end(void)
@@ -252,15 +254,14 @@ TL_INTERNAL uint32_t sites_end(void)
 TL_INTERNAL struct line_figures sites_copy_line(uint32_t line)
 {
 	struct line_figures *figures = &sites_lines[line];
-	uint64_t counted = TL_LOAD(figures->counted);
 	struct line_figures copy;
 
-	pthread_mutex_lock(sites_lock_of(figures->site));
+	lock_take(sites_lock_of(figures->site));
 	copy = (struct line_figures){
 		.site = figures->site,
 		.line = figures->line,
-		.counted = counted,
-		.counted_bytes = TL_LOAD(figures->counted_bytes),
+		.counted = TL_LOAD(figures->counted) + figures->counted_samples,
+		.counted_bytes = TL_LOAD(figures->counted_bytes) + figures->counted_sample_bytes,
 		.largest = TL_LOAD(figures->largest),
 		.samples = figures->samples,
 		.sample_bytes = figures->sample_bytes,
@@ -272,7 +273,7 @@ TL_INTERNAL struct line_figures sites_copy_line(uint32_t line)
 		.small_bytes_variance = figures->small_bytes_variance,
 		.freed_bytes = figures->freed_bytes,
 	};
-	pthread_mutex_unlock(sites_lock_of(figures->site));
+	lock_give(sites_lock_of(figures->site));
 	return copy;
 }
 
@@ -283,9 +284,9 @@ TL_INTERNAL struct site_life sites_copy_life(uint32_t site)
 	struct site_life copy;
 	bool is_at_peak = TL_LOAD(sites_process.live) >= TL_LOAD(sites_process.peak);
 
-	pthread_mutex_lock(sites_lock_of(site));
-	copy = sites_lives[site];
-	pthread_mutex_unlock(sites_lock_of(site));
+	lock_take(sites_lock_of(site));
+	copy = sites_kept[site].life;
+	lock_give(sites_lock_of(site));
 	if (is_at_peak || copy.peak_seen != TL_LOAD(sites_process.number))
 		copy.peak_live = copy.live;
 	return copy;
@@ -296,10 +297,10 @@ TL_INTERNAL struct sites_peak sites_peak_now(uint32_t now)
 	int64_t live = TL_LOAD(sites_process.live);
 	struct sites_peak peak;
 
-	pthread_mutex_lock(&sites_process.lock);
+	lock_take(&sites_process.lock);
 	peak = (struct sites_peak){
 		.live = live, .peak = sites_process.peak, .peak_tick = sites_process.tick};
-	pthread_mutex_unlock(&sites_process.lock);
+	lock_give(&sites_process.lock);
 	if (live >= peak.peak) {
 		peak.peak = live;
 		peak.peak_tick = now;
@@ -315,7 +316,7 @@ TL_INTERNAL uint64_t sites_refused(void)
 TL_INTERNAL void sites_renew_locks(void)
 {
 	intern_renew_lock(&sites_known_lines);
-	for (size_t i = 0; i < SITES_LOCKS; i++)
-		pthread_mutex_init(&sites_locks[i], NULL);
-	pthread_mutex_init(&sites_process.lock, NULL);
+	for (uint32_t site = 0; site < sites_used; site++)
+		*sites_lock_of(site) = (struct lock){0};
+	sites_process.lock = (struct lock){0};
 }

@@ -3,8 +3,8 @@
  * A site is a function that allocates; a line belongs to one site. Exact counts and sums over
  * samples are kept by line, what needs more room (lifetimes, the process's peak) by site.
  *
- * Runs      in any thread, inside the hooks: exact counts by atomic adds, the rest under one of 64
- *           locks.
+ * Runs      in any thread, inside the hooks: exact counts by atomic adds, the rest under the
+ *           site's lock.
  * Gives up  when full: a new site or line goes to SITES_OTHERS, so totals stay true.
  */
 #ifndef TL_PROFILE_SITES_H
@@ -23,6 +23,8 @@ struct line_figures {
 	uint64_t counted, counted_bytes, largest;
 	/* Of all samples; guarded by the site's lock, as the rest is. */
 	uint64_t samples, sample_bytes, freed_samples, freed_sample_bytes;
+	/* Those that sites_born was told to count; in copies they are among the above. */
+	uint64_t counted_samples, counted_sample_bytes;
 	/* Horvitz-Thompson sums over the samples below min_size, and their variances. */
 	double small_count, small_bytes, small_count_variance, small_bytes_variance;
 	/* Weighted bytes of the samples that were freed. */
@@ -42,8 +44,9 @@ struct site_life {
 struct site_sample {
 	uint64_t size;
 	double probability;
-	bool is_small;  /* below min_size: it stands for those that are not counted */
-	bool is_growth; /* of a block that is counted already */
+	bool is_small;   /* below min_size: it stands for those that are not counted */
+	bool is_growth;  /* of a block that is counted already */
+	bool is_counted; /* to sites_born: count it as well */
 };
 
 TL_INTERNAL enum tl_err sites_start(void);

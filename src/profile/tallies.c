@@ -12,6 +12,7 @@
  */
 #include "tallies.h"
 
+#include "../base/lock.h"
 #include "../base/pages.h"
 #include "sites.h"
 
@@ -25,7 +26,7 @@ static struct tally *tallies;
 static uint32_t tallies_taken; /* now; atomic */
 static uint32_t tallies_end;   /* those that ever were; guarded by tallies_lock */
 static pthread_key_t tallies_key;
-static pthread_mutex_t tallies_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock tallies_lock;
 
 /* The value may be one of before a fork: only what the thread itself says counts. */
 static void tallies_end_thread(void *unused)
@@ -58,7 +59,7 @@ TL_INTERNAL void tallies_reset_in_child(void)
 
 TL_INTERNAL void tallies_renew_lock(void)
 {
-	pthread_mutex_init(&tallies_lock, NULL);
+	tallies_lock = (struct lock){0};
 }
 
 static TL_COLD void tallies_take(struct thread *thread)
@@ -67,7 +68,7 @@ static TL_COLD void tallies_take(struct thread *thread)
 
 	if (TL_LOAD(tallies_taken) >= TALLIES || thread->is_ending)
 		return;
-	pthread_mutex_lock(&tallies_lock);
+	lock_take(&tallies_lock);
 	while (number < TALLIES && __atomic_load_n(&tallies[number].is_taken, __ATOMIC_ACQUIRE))
 		number++;
 	if (number < TALLIES) {
@@ -77,7 +78,7 @@ static TL_COLD void tallies_take(struct thread *thread)
 		if (number >= tallies_end)
 			tallies_end = number + 1;
 	}
-	pthread_mutex_unlock(&tallies_lock);
+	lock_give(&tallies_lock);
 	/* Where there is no memory for it, the thread goes without. */
 	if (thread->tally != NULL && pthread_setspecific(tallies_key, thread->tally) != 0)
 		tallies_end_thread(NULL);
@@ -113,10 +114,10 @@ TL_INTERNAL void tallies_remember(struct thread *thread, struct py_frame_spot sp
 	}
 	if (entry->generation == generation && ++thread->tally->misses % TALLIES_PATIENCE != 0)
 		return;
-	pthread_mutex_lock(&tallies_lock);
+	lock_take(&tallies_lock);
 	tallies_tell(entry);
 	entry->line = line;
-	pthread_mutex_unlock(&tallies_lock);
+	lock_give(&tallies_lock);
 	entry->code = spot.code;
 	entry->at = spot.at;
 	entry->largest = size;
@@ -128,10 +129,10 @@ TL_INTERNAL void tallies_collect(void)
 	bool is_end = false;
 
 	for (uint32_t number = 0; !is_end; number++) {
-		pthread_mutex_lock(&tallies_lock);
+		lock_take(&tallies_lock);
 		is_end = number >= tallies_end;
 		for (size_t i = 0; !is_end && i < TL_COUNT_OF(tallies[number].entries); i++)
 			tallies_tell(&tallies[number].entries[i]);
-		pthread_mutex_unlock(&tallies_lock);
+		lock_give(&tallies_lock);
 	}
 }

@@ -1,4 +1,4 @@
-/* links: base/descriptor.c base/clock.c base/hash.c base/intern.c base/pages.c base/text.c process/modules.c process/safe_read.c process/py_type.c profile/names.c profile/classes.c */
+/* links: base/lock.c base/descriptor.c base/clock.c base/hash.c base/intern.c base/pages.c base/text.c process/modules.c process/safe_read.c process/py_type.c profile/names.c profile/classes.c */
 #include "profile/classes.h"
 
 #include "process/py_class.h"

@@ -1,4 +1,4 @@
-/* links: base/descriptor.c base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/safe_read.c process/py_type.c process/py_layout.c process/own_code.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/classes.c profile/live_blocks.c profile/frame_memo.c profile/tallies.c profile/maps.c profile/mixed_stack.c profile/stack_memo.c profile/blame.c profile/recorder.c profile/contexts.c */
+/* links: base/lock.c base/descriptor.c base/hash.c base/math.c base/random.c base/clock.c base/pages.c base/intern.c base/thread.c base/text.c process/modules.c process/safe_read.c process/py_type.c process/py_layout.c process/own_code.c profile/sampler.c profile/governor.c profile/names.c profile/stacks.c profile/sites.c profile/classes.c profile/live_blocks.c profile/frame_memo.c profile/tallies.c profile/maps.c profile/mixed_stack.c profile/stack_memo.c profile/blame.c profile/recorder.c profile/contexts.c */
 #include "profile/contexts.h"
 
 #include "profile/names.h"

@@ -1,4 +1,4 @@
-/* links: base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c profile/frame_memo.c */
+/* links: base/lock.c base/math.c base/pages.c base/random.c base/thread.c profile/sampler.c profile/live_blocks.c profile/frame_memo.c */
 #include "profile/frame_memo.h"
 
 #include "base/random.h"

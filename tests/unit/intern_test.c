@@ -1,4 +1,4 @@
-/* links: base/intern.c base/random.c base/math.c */
+/* links: base/lock.c base/intern.c base/random.c base/math.c */
 #include "base/intern.h"
 
 #include "base/random.h"

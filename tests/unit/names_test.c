@@ -1,4 +1,4 @@
-/* links: base/descriptor.c base/hash.c base/intern.c base/pages.c base/text.c base/thread.c process/modules.c profile/names.c */
+/* links: base/lock.c base/descriptor.c base/hash.c base/intern.c base/pages.c base/text.c base/thread.c process/modules.c profile/names.c */
 #include "profile/names.h"
 
 #include "profile_fixture.h"

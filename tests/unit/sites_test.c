@@ -1,4 +1,4 @@
-/* links: base/descriptor.c base/hash.c base/math.c base/random.c base/intern.c base/pages.c base/text.c base/thread.c process/modules.c profile/names.c profile/sites.c */
+/* links: base/lock.c base/descriptor.c base/hash.c base/math.c base/random.c base/intern.c base/pages.c base/text.c base/thread.c process/modules.c profile/names.c profile/sites.c */
 #include "profile/sites.h"
 
 #include "base/random.h"

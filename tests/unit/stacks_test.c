@@ -1,4 +1,4 @@
-/* links: base/hash.c base/intern.c base/pages.c profile/stacks.c */
+/* links: base/lock.c base/hash.c base/intern.c base/pages.c profile/stacks.c */
 #include "profile/stacks.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-/* links: base/descriptor.c base/hash.c base/math.c base/random.c base/intern.c base/pages.c base/text.c base/thread.c process/modules.c profile/sampler.c profile/names.c profile/sites.c profile/live_blocks.c profile/frame_memo.c profile/tallies.c */
+/* links: base/lock.c base/descriptor.c base/hash.c base/math.c base/random.c base/intern.c base/pages.c base/text.c base/thread.c process/modules.c profile/sampler.c profile/names.c profile/sites.c profile/live_blocks.c profile/frame_memo.c profile/tallies.c */
 #include "profile/tallies.h"
 
 #include "profile/names.h"
