@@ -246,8 +246,8 @@ static void recorder_insert(struct thread *thread, const struct live_block *bloc
 }
 
 /* Inserts the block in parts, as old as the samples of the block that it was made of. */
-static void recorder_insert_aged(struct thread *thread, struct live_block block,
-				 const struct recorder_birth *birth)
+static TL_APART void recorder_insert_aged(struct thread *thread, struct live_block block,
+					  const struct recorder_birth *birth)
 {
 	uint64_t left = block.size;
 	uint32_t now = block.birth;
@@ -290,7 +290,10 @@ static TL_APART TL_FLAT void recorder_sampled(struct thread *thread,
 
 	sample.is_counted = is_counted;
 	sites_born(place.line, &sample);
-	recorder_insert_aged(thread, block, birth);
+	if (TL_MOSTLY(birth->aged_count == 0))
+		recorder_insert(thread, &block);
+	else
+		recorder_insert_aged(thread, block, birth);
 }
 
 TL_INTERNAL void recorder_born(struct thread *thread, const struct recorder_birth *birth)

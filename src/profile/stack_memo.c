@@ -57,12 +57,15 @@ TL_INTERNAL size_t stack_memo_match(struct stack_memo *memo, const struct py_fra
 {
 	uint32_t generation = __atomic_load_n(&frame_memo_generation, __ATOMIC_ACQUIRE);
 	size_t most = memo->depth < depth ? memo->depth : depth, same = 0;
+	const struct stack_memo_frame *known = memo->frames;
+	const struct py_frame *frame = frames + depth;
 
 	if (memo->generation != generation)
 		most = 0;
-	while (same < most && memo->frames[same].code == frames[depth - 1 - same].code &&
-	       memo->frames[same].at == frames[depth - 1 - same].at)
+	while (same < most && known->code == (--frame)->code && known->at == frame->at) {
+		known++;
 		same++;
+	}
 	if (same > 0)
 		*place = memo->frames[same - 1].place;
 	memo->generation = generation;
