@@ -122,11 +122,17 @@ $(VENV)/ready: tools/requirements.txt
 PYTEST = PYTHONDONTWRITEBYTECODE=1 PYTHON_VERSION=$(PYTHON_VERSION) $(VENV)/bin/python -m pytest \
 	-p no:cacheprovider tests/whole tests/cli $(PYTEST_ARGS)
 
+# The agent with locks that others see.
+build/locks/trackleak.so: trackleak.c tests/targets/pthread_lock.h $(SOURCES) Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(AGENT_FLAGS) $(CFLAGS) -include tests/targets/pthread_lock.h -o $@ trackleak.c $(LDFLAGS) $(AGENT_LIBS)
+
 # Four at once also on two cores: most tests wait for a program's clock.
-whole: deps-test build $(VENV)/ready  ## the library under real interpreters (pytest)
+whole: deps-test build build/locks/trackleak.so $(VENV)/ready  ## the library under real interpreters (pytest)
 	@$(PYTEST) -n 4
 
-test-long: deps-test build unit $(VENV)/ready  ## the same, in full length, on every interpreter
+test-long: deps-test build build/locks/trackleak.so unit $(VENV)/ready  ## the same, in full length, on every interpreter
 	@TRACKLEAK_TEST_PYTHONS=all $(PYTEST) -n 2 --long
 
 # The agent with a fault plan in it: the Nth of its own calls to the system fails.

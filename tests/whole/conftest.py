@@ -84,6 +84,15 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="session")
+def library_of_seen_locks():
+    """The library with pthread's mutexes, which a preloaded one sees (tests/targets/pthread_lock.h)."""
+    library = harness.ROOT / "build/locks/trackleak.so"
+    if not library.exists():  # make whole has made it
+        subprocess.run(["make", "-s", "-C", str(harness.ROOT), str(library.relative_to(harness.ROOT))], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
 def cc(tmp_path_factory):
     """cc("leaker.c") compiles tests/targets/leaker.c into a program; shared=True into a shared object."""
     folder = tmp_path_factory.mktemp("targets")

@@ -236,7 +236,7 @@ def test_exhaustive_figures_survive_a_fork(one_python, allocations):
 
 
 @pytest.mark.parametrize("events", [0, 1])
-def test_a_signal_handler_that_forks_while_the_agent_holds_a_lock(few_pythons, cc, events):
+def test_a_signal_handler_that_forks_while_the_agent_holds_a_lock(few_pythons, cc, library_of_seen_locks, events):
     """fork_inside: the fork handler took the same lock again, and the program hung for ever."""
     if few_pythons.wrapper:
         pytest.skip("another libc than the compiler's")
@@ -253,7 +253,8 @@ def after(): kept.extend(bytes(5000) for _ in range(100))
 after()
 '''
     run = profile(few_pythons, script, settings={**SAMPLED, "MEMORY_PROFILER_EVENTS": events, "DUMP_INTERVAL": 1},
-                  env={"FORK_EVERY": 97}, preload_also=[cc("fork_inside.c", shared=True)], timeout=30).check()
+                  env={"FORK_EVERY": 97}, library=library_of_seen_locks, preload_also=[cc("fork_inside.c", shared=True)],
+                  timeout=30).check()
     forks, _, bad, *_ = run.stdout.split()
     assert int(forks) > 20 and int(bad) == 0, run.stdout
     assert {dump.pid for dump in run.dumps} == {run.pid}, "a child that was forked inside the agent is not profiled"
