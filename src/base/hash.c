@@ -12,13 +12,6 @@
 #define HASH_SECOND UINT64_C(0xd1b54a32d192ed03)
 #define HASH_THIRD  UINT64_C(0x8cb92ba72f3d8dd7)
 
-static inline uint64_t hash_fold(uint64_t left, uint64_t right)
-{
-	unsigned __int128 product = (unsigned __int128)left * right;
-
-	return left ^ right ^ (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 static inline uint64_t hash_load64(const uint8_t *bytes)
 {
 	uint64_t value;

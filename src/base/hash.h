@@ -13,4 +13,12 @@
 
 TL_INTERNAL uint64_t hash_bytes(const void *bytes, size_t length, uint64_t seed);
 
+/* Of two words, one at least of which is mixed already. */
+static inline uint64_t hash_fold(uint64_t left, uint64_t right)
+{
+	unsigned __int128 product = (unsigned __int128)left * right;
+
+	return left ^ right ^ (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 #endif

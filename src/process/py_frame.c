@@ -378,17 +378,27 @@ static struct py_frame_string py_frame_string_of(const char *object)
 	return string;
 }
 
+static const char *py_frame_function_object(const struct py_frame *frame)
+{
+	return py_frame_pointer_at(frame->code, py_layout.code_qualname >= 0
+							? py_layout.code_qualname
+							: py_layout.code_name);
+}
+
 static struct py_frame_string py_frame_function_string(const struct py_frame *frame)
 {
-	int offset = py_layout.code_qualname >= 0 ? py_layout.code_qualname : py_layout.code_name;
-
-	return py_frame_string_of(py_frame_pointer_at(frame->code, offset));
+	return py_frame_string_of(py_frame_function_object(frame));
 }
 
 /* The importer may replace a code's file name once, so its pointer is read once. */
+static const char *py_frame_file_object(const struct py_frame *frame)
+{
+	return py_frame_pointer_at(frame->code, py_layout.code_filename);
+}
+
 static struct py_frame_string py_frame_file_string(const struct py_frame *frame)
 {
-	return py_frame_string_of(py_frame_pointer_at(frame->code, py_layout.code_filename));
+	return py_frame_string_of(py_frame_file_object(frame));
 }
 
 static uint32_t py_frame_character(const struct py_frame_string *string, size_t index)
@@ -512,10 +522,22 @@ TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame)
 	return hash_bytes(table + length - piece, piece, (uintptr_t)bytes ^ length << 48);
 }
 
+/* CPython's own hash of a str object's contents, which stands behind the length once it was asked
+ * for (interned names have it); else ours. */
+static uint64_t py_frame_str_hash(const char *object)
+{
+	uint64_t hash = (uintptr_t)py_frame_pointer_at(object, py_layout.str_length + 8);
+
+	return hash != UINT64_MAX ? hash : py_frame_hash_string(py_frame_string_of(object), 0);
+}
+
 TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame)
 {
-	uint64_t what[3] = {py_frame_identity(frame), py_frame_line_table_identity(frame),
-			    (uintptr_t)frame->at};
+	uint64_t names = hash_fold(py_frame_str_hash(py_frame_function_object(frame)),
+				   py_frame_str_hash(py_frame_file_object(frame)) ^
+					   (uint32_t)py_frame_first_line(frame));
 
-	return (const char *)(uintptr_t)hash_bytes(what, sizeof(what), 0);
+	return (const char *)(uintptr_t)hash_fold(names ^ (uintptr_t)frame->at,
+						  py_frame_line_table_identity(frame) ^
+							  0x9e3779b97f4a7c15u);
 }

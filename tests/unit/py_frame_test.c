@@ -451,10 +451,11 @@ static char *string_object(unsigned kind, bool is_ascii, unsigned compact, const
 	int data_at = !compact   ? OBJECT_SIZE
 		      : is_ascii ? py_layout.str_ascii_data
 				 : py_layout.str_other_data;
-	uint64_t length64 = length;
+	uint64_t length64 = length, not_hashed = UINT64_MAX;
 
 	memset(object, 0xee, sizeof(objects[0]));
 	put(object, py_layout.str_length, &length64, sizeof(length64));
+	put(object, py_layout.str_length + 8, &not_hashed, sizeof(not_hashed));
 	put_int(object, py_layout.str_state,
 		(int32_t)((kind << 2 | compact | (is_ascii ? 0x40u : 0) | 3)
 			  << (py_layout.str_kind_shift - 2)));
@@ -674,6 +675,36 @@ static void a_stamp_changes_with_names_lines_and_instruction(void **state)
 	assert_ptr_not_equal(py_frame_stamp(&frame), stamp);
 }
 
+/* Where CPython has a name's hash at hand the contents are not looked at. */
+static void a_stamp_knows_a_name_by_cpythons_hash(void **state)
+{
+	static char table[OBJECT_SIZE], strings[2][OBJECT_SIZE];
+	char data[20] = {0};
+	struct py_frame frame = frame_0;
+	const char *stamps[4];
+
+	(void)state;
+	put_pointer(codes[0], 136, bytes_object(table, data, sizeof(data)));
+	for (int i = 0; i < 4; i++) {
+		uint64_t hashes[2] = {i == 1 ? 6 : 5, i == 2 ? 8 : 7};
+
+		identity_of(i == 3 ? "other" : "name", "file.py", 7);
+		for (int name = 0; name < 2; name++) {
+			const int at = name == 0 ? 128 : 112;
+			char *object;
+
+			memcpy(&object, codes[0] + at, sizeof(object));
+			memcpy(strings[name], object, OBJECT_SIZE);
+			put(strings[name], 24, &hashes[name], sizeof(hashes[name]));
+			put_pointer(codes[0], at, strings[name]);
+		}
+		stamps[i] = py_frame_stamp(&frame);
+	}
+	assert_ptr_not_equal(stamps[1], stamps[0]);
+	assert_ptr_not_equal(stamps[2], stamps[0]);
+	assert_ptr_equal(stamps[3], stamps[0]);
+}
+
 static void the_line_is_decoded_by_the_format_of_the_version(void **state)
 {
 	static char table[OBJECT_SIZE];
@@ -729,6 +760,7 @@ int main(void)
 		TEST(the_same_bytes_in_another_width_are_another_name),
 		TEST(the_line_table_has_an_identity_of_address_length_and_end),
 		TEST(a_stamp_changes_with_names_lines_and_instruction),
+		TEST(a_stamp_knows_a_name_by_cpythons_hash),
 		TEST(the_line_is_decoded_by_the_format_of_the_version),
 	};
 
