@@ -1,8 +1,8 @@
 /* DESIGN
  * pthread's mutex wakes who sleeps, and so must find out, with a second locked instruction, whether
- * anybody does: of what a sample takes in its four locks that was a third. These are held for some
- * fifty instructions; only a holder that has lost its core lets the others wait for longer, and
- * then a millisecond more is nothing new.
+ * anybody does; a sample's birth and death take four locks. They are held for some fifty
+ * instructions, and in a dump for up to 50 us; only a holder that has lost its core lets the others
+ * wait for longer, and then a millisecond more is nothing new.
  */
 #include "lock.h"
 

@@ -538,6 +538,5 @@ TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame)
 					   (uint32_t)py_frame_first_line(frame));
 
 	return (const char *)(uintptr_t)hash_fold(names ^ (uintptr_t)frame->at,
-						  py_frame_line_table_identity(frame) ^
-							  0x9e3779b97f4a7c15u);
+						  py_frame_line_table_identity(frame));
 }

@@ -21,10 +21,10 @@
 static struct intern sites_known_lines; /* by function and line */
 static uint64_t *sites_line_keys;
 static struct line_figures *sites_lines;
-static struct site_kept {
+static struct sites_entry {
 	struct lock lock; /* guards the lines' figures too */
 	struct site_life life;
-} * sites_kept;
+} * sites_entries;
 static uint32_t *sites_of_function; /* 0: none yet; guarded by sites_known_lines.lock */
 static uint32_t sites_used;         /* guarded by sites_known_lines.lock */
 static uint64_t sites_without_room;
@@ -42,9 +42,9 @@ TL_INTERNAL enum tl_err sites_start(void)
 {
 	sites_line_keys = pages_map(intern_bytes(SITES_LINES));
 	sites_lines = pages_map((SITES_LINES + 1) * sizeof(struct line_figures));
-	sites_kept = pages_map(SITES_SITES * sizeof(struct site_kept));
+	sites_entries = pages_map(SITES_SITES * sizeof(struct sites_entry));
 	sites_of_function = pages_map(names_functions_end() * sizeof(uint32_t));
-	if (sites_line_keys == NULL || sites_lines == NULL || sites_kept == NULL ||
+	if (sites_line_keys == NULL || sites_lines == NULL || sites_entries == NULL ||
 	    sites_of_function == NULL)
 		return TL_ERR_SYSTEM;
 	intern_start(&sites_known_lines, sites_line_keys, SITES_LINES);
@@ -56,7 +56,7 @@ TL_INTERNAL void sites_reset_in_child(void)
 {
 	pages_clear(sites_line_keys, intern_bytes(SITES_LINES));
 	pages_clear(sites_lines, (SITES_LINES + 1) * sizeof(struct line_figures));
-	pages_clear(sites_kept, SITES_SITES * sizeof(struct site_kept));
+	pages_clear(sites_entries, SITES_SITES * sizeof(struct sites_entry));
 	pages_clear(sites_of_function, names_functions_end() * sizeof(uint32_t));
 	intern_reset(&sites_known_lines);
 	sites_used = 1;
@@ -72,7 +72,7 @@ static uint32_t sites_site_of(uint32_t function)
 	if (function == NAMES_OTHERS)
 		return SITES_OTHERS;
 	if (sites_of_function[function] == 0 && sites_used < SITES_SITES) {
-		sites_kept[sites_used].life.function = function;
+		sites_entries[sites_used].life.function = function;
 		sites_of_function[function] = sites_used;
 		TL_STORE(sites_used, sites_used + 1);
 	}
@@ -140,7 +140,7 @@ TL_INTERNAL void sites_count(uint32_t line, uint64_t size)
 
 static struct lock *sites_lock_of(uint32_t site)
 {
-	return &sites_kept[site].lock;
+	return &sites_entries[site].lock;
 }
 
 /* Whole bytes, so that what was added is taken away exactly. */
@@ -196,7 +196,7 @@ TL_INTERNAL void sites_born(uint32_t line, const struct site_sample *sample)
 		figures->small_count_variance += variance;
 		figures->small_bytes_variance += variance * size * size;
 	}
-	sites_change_live(&sites_kept[figures->site].life,
+	sites_change_live(&sites_entries[figures->site].life,
 			  sites_weighted_bytes(sample->size, sample->probability), 0);
 	lock_give(sites_lock_of(figures->site));
 }
@@ -212,7 +212,7 @@ TL_INTERNAL void sites_died(uint32_t line, const struct site_sample *sample, uin
 			    uint32_t now)
 {
 	struct line_figures *figures = &sites_lines[line];
-	struct site_life *life = &sites_kept[figures->site].life;
+	struct site_life *life = &sites_entries[figures->site].life;
 
 	lock_take(sites_lock_of(figures->site));
 	figures->freed_samples++;
@@ -231,7 +231,7 @@ TL_INTERNAL void sites_shrank(uint32_t line, uint64_t bytes, double probability,
 	lock_take(sites_lock_of(figures->site));
 	figures->freed_sample_bytes += bytes;
 	figures->freed_bytes += (double)bytes / probability;
-	sites_change_live(&sites_kept[figures->site].life,
+	sites_change_live(&sites_entries[figures->site].life,
 			  -sites_weighted_bytes(bytes, probability), now);
 	lock_give(sites_lock_of(figures->site));
 }
@@ -285,7 +285,7 @@ TL_INTERNAL struct site_life sites_copy_life(uint32_t site)
 	bool is_at_peak = TL_LOAD(sites_process.live) >= TL_LOAD(sites_process.peak);
 
 	lock_take(sites_lock_of(site));
-	copy = sites_kept[site].life;
+	copy = sites_entries[site].life;
 	lock_give(sites_lock_of(site));
 	if (is_at_peak || copy.peak_seen != TL_LOAD(sites_process.number))
 		copy.peak_live = copy.live;
