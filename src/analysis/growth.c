@@ -32,7 +32,7 @@ TL_INTERNAL struct growth growth_between(const struct growth_change *change)
 	};
 }
 
-/* The k-th smallest, by partition (Hoare 1961). Reorders the values. */
+/* The k-th smallest, by partition (Hoare 1961). Reorders the values: none before it is larger. */
 static double growth_select(double *values, size_t count, size_t k)
 {
 	size_t low = 0, high = count - 1;
@@ -80,24 +80,27 @@ TL_INTERNAL double growth_theil_sen(const double *times, const double *values, u
 
 	if (pairs % 2 == 1)
 		return upper;
-	return (upper + growth_select(slopes, pairs, pairs / 2 - 1)) / 2;
+
+	double lower = slopes[0]; /* the largest of those that were put before it */
+
+	for (size_t i = 1; i < pairs / 2; i++)
+		lower = slopes[i] > lower ? slopes[i] : lower;
+	return (upper + lower) / 2;
 }
 
 TL_INTERNAL double growth_mann_kendall(const double *values, unsigned count)
 {
-	double n = count, variance = n * (n - 1) * (2 * n + 5), score = 0;
+	double n = count, variance = n * (n - 1) * (2 * n + 5);
+	int score = 0;
 
 	for (unsigned j = 0; j < count; j++) {
-		double before = 0, ties = 1;
+		int ties = 0; /* the values of its group, itself included */
 
-		for (unsigned i = 0; i < count; i++) {
-			before += i < j && values[i] == values[j];
-			ties += i > j && values[i] == values[j];
-			if (i < j)
-				score += (values[j] > values[i]) - (values[j] < values[i]);
-		}
-		if (before == 0) /* the first of its group */
-			variance -= ties * (ties - 1) * (2 * ties + 5);
+		for (unsigned i = 0; i < count; i++)
+			ties += values[i] == values[j];
+		for (unsigned i = 0; i < j; i++)
+			score += (values[j] > values[i]) - (values[j] < values[i]);
+		variance -= (ties - 1) * (2 * ties + 5); /* t (t - 1) (2 t + 5) for the group */
 	}
 	variance /= 18;
 	if (variance <= 0 || score == 0)

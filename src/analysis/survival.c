@@ -5,12 +5,12 @@
 #define SURVIVAL_Z       1.959964
 #define SURVIVAL_AT_RISK 5 /* fewer tell nothing of a share */
 
-/* Those who died or are alive at the age of `age_class` or more. */
-static double survival_reached(const uint32_t *deaths, const uint32_t *alive, unsigned age_class)
+/* Those who died or are alive, at any age. */
+static double survival_all(const uint32_t *deaths, const uint32_t *alive)
 {
 	double count = 0;
 
-	for (unsigned i = age_class; i < SURVIVAL_CLASSES; i++)
+	for (unsigned i = 0; i < SURVIVAL_CLASSES; i++)
 		count += (double)deaths[i] + (double)alive[i];
 	return count;
 }
@@ -30,10 +30,10 @@ TL_INTERNAL struct survival survival_estimate(const uint32_t *deaths, const uint
 {
 	struct survival survival = {.share = 1};
 	double greenwood = 0; /* sum of d / (n (n - d)) */
+	double reached = survival_all(deaths, alive);
 
-	survival.at_risk = survival_reached(deaths, alive, 0);
+	survival.at_risk = reached;
 	for (unsigned i = 0; i < SURVIVAL_CLASSES; i++) {
-		double reached = survival_reached(deaths, alive, i);
 		double risk = reached - (double)alive[i] / 2, dead = deaths[i];
 		double further = reached - (double)alive[i] - dead;
 
@@ -50,6 +50,7 @@ TL_INTERNAL struct survival survival_estimate(const uint32_t *deaths, const uint
 		greenwood += dead / (risk * (risk - dead));
 		survival.units = (double)(UINT64_C(1) << i);
 		survival.at_risk = reached;
+		reached = further;
 	}
 	if (survival.units == 0) {
 		survival.share = survival.low = survival.high = (double)__builtin_nanf("");
@@ -67,15 +68,16 @@ TL_INTERNAL struct survival survival_estimate(const uint32_t *deaths, const uint
 
 TL_INTERNAL double survival_after(const uint32_t *deaths, const uint32_t *alive, unsigned age_class)
 {
-	double share = 1;
+	double share = 1, reached = survival_all(deaths, alive);
 
-	if (survival_reached(deaths, alive, 0) == 0)
+	if (reached == 0)
 		return (double)__builtin_nanf("");
 	for (unsigned i = 0; i <= age_class && i < SURVIVAL_CLASSES; i++) {
-		double risk = survival_reached(deaths, alive, i) - (double)alive[i] / 2;
+		double risk = reached - (double)alive[i] / 2;
 
 		if (deaths[i] > 0)
 			share *= risk > deaths[i] ? 1 - (double)deaths[i] / risk : 0;
+		reached -= (double)alive[i] + (double)deaths[i];
 	}
 	return share;
 }

@@ -135,10 +135,11 @@ static bool verdict_is_growing(const struct verdict_evidence *evidence, double a
 	return since >= VERDICT_EPOCHS_SINCE_MIDDLE &&
 	       verdict_standard_errors(evidence) >=
 		       (is_young ? VERDICT_YOUNG_Z : VERDICT_GROWING_Z) &&
-	       growth_mann_kendall(bytes, since) >= VERDICT_TREND_Z &&
-	       growth_theil_sen(seconds, bytes, since) > 0 &&
+	       evidence->recent_generations >= 3 &&
 	       verdict_grew_to_the_last(evidence, VERDICT_GROWING_LAST) &&
-	       verdict_floor_rose(evidence) && evidence->recent_generations >= 3;
+	       verdict_floor_rose(evidence) &&
+	       growth_mann_kendall(bytes, since) >= VERDICT_TREND_Z &&
+	       growth_theil_sen(seconds, bytes, since) > 0;
 }
 
 static bool verdict_is_leaking(const struct verdict_evidence *evidence, const struct growth *growth)

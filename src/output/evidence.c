@@ -171,11 +171,17 @@ TL_INTERNAL void evidence_close(struct evidence *evidence)
 /* The epoch at whose end it was first held. */
 static unsigned evidence_generation(const struct evidence *evidence, uint32_t held_since)
 {
-	unsigned epoch = 0;
+	unsigned low = 0, high = evidence->epochs;
 
-	while (epoch < evidence->epochs && evidence->ticks[epoch] < held_since)
-		epoch++;
-	return epoch;
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (evidence->ticks[middle] < held_since)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 static void evidence_add_to(const struct evidence *evidence, struct evidence_subject *subject,
