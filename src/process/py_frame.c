@@ -531,12 +531,25 @@ static uint64_t py_frame_str_hash(const char *object)
 	return hash != UINT64_MAX ? hash : py_frame_hash_string(py_frame_string_of(object), 0);
 }
 
+/* From 3.12 on CPython numbers the code objects that it makes (from 3.13 on each interpreter for
+ * itself) until it has run out of numbers. 0: it has none. */
+static uint32_t py_frame_code_number(const struct py_frame *frame)
+{
+	return py_layout.code_version < 0
+		       ? 0
+		       : (uint32_t)py_frame_int_at(frame->code, py_layout.code_version);
+}
+
 TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame)
 {
-	uint64_t names = hash_fold(py_frame_str_hash(py_frame_function_object(frame)),
-				   py_frame_str_hash(py_frame_file_object(frame)) ^
-					   (uint32_t)py_frame_first_line(frame));
+	uint64_t function = py_frame_str_hash(py_frame_function_object(frame));
+	uint32_t number = py_frame_code_number(frame);
+	uint64_t names;
 
+	if (number != 0)
+		return (const char *)(uintptr_t)hash_fold(function ^ number, (uintptr_t)frame->at);
+	names = hash_fold(function, py_frame_str_hash(py_frame_file_object(frame)) ^
+					    (uint32_t)py_frame_first_line(frame));
 	return (const char *)(uintptr_t)hash_fold(names ^ (uintptr_t)frame->at,
 						  py_frame_line_table_identity(frame));
 }

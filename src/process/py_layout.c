@@ -4,8 +4,8 @@
  * move: the offsets stand here as a table, read from each version's headers (2026-07). From 3.13 on
  * `_PyRuntime`, an exported symbol, begins with `_Py_DebugOffsets`, made for debuggers: 8-byte
  * words that tell the offsets. Its own shape changes at every minor, so what stands here for those
- * versions is the index of the words that are read. What it does not tell (_co_firsttraceable, the
- * bits of a string's state) follows from its neighbours.
+ * versions is the index of the words that are read. What it does not tell (_co_firsttraceable,
+ * co_version, the bits of a string's state) follows from its neighbours.
  *
  * Everything is found by dlsym, so that one library serves every CPython and needs none. A layout
  * that contradicts itself is refused: no frames are better than wrong ones.
@@ -76,6 +76,12 @@ static const struct py_layout_words *py_layout_words_of(int minor)
 	return NULL;
 }
 
+/* int co_firstlineno, five more of them; uint32_t co_version */
+static int py_layout_version_of(int code_first_line)
+{
+	return code_first_line + 24;
+}
+
 static void py_layout_from_constants(struct py_layout *layout,
 				     const struct py_layout_constants *constants)
 {
@@ -94,6 +100,8 @@ static void py_layout_from_constants(struct py_layout *layout,
 	layout->code_name = constants->code_filename + 8;
 	layout->code_qualname = constants->minor >= 11 ? constants->code_filename + 16 : -1;
 	layout->code_first_line = constants->code_first_line;
+	layout->code_version =
+		constants->minor >= 12 ? py_layout_version_of(constants->code_first_line) : -1;
 	layout->code_lines = constants->code_lines;
 	layout->code_first_traceable = constants->code_first_traceable;
 	layout->code_bytes = constants->code_bytes;
@@ -130,6 +138,8 @@ static bool py_layout_is_sane(const struct py_layout *layout)
 	       layout->code_filename > layout->bytes_length &&
 	       layout->code_lines > layout->code_qualname &&
 	       layout->code_first_line > layout->bytes_length &&
+	       /* co_version; two tuples of locals */
+	       layout->code_filename == layout->code_version + 20 &&
 	       layout->code_first_traceable > layout->code_lines;
 }
 
@@ -158,6 +168,7 @@ static bool py_layout_from_debug_offsets(struct py_layout *layout, const struct 
 	layout->code_qualname = py_layout_offset(words, at->code + 3, words[at->code], 8);
 	layout->code_lines = py_layout_offset(words, at->code + 4, words[at->code], 8);
 	layout->code_first_line = py_layout_offset(words, at->code + 5, words[at->code], 4);
+	layout->code_version = py_layout_version_of(layout->code_first_line);
 	layout->code_bytes = py_layout_offset(words, at->code + 9, words[at->code], 8);
 	layout->frame_tlbc_index = layout->code_tlbc = -1;
 	if (layout->free_threaded && at->tlbc) {

@@ -82,7 +82,7 @@ struct py_layout {
 	int thread_loop, loop_previous, frame_is_entry; /* 3.10 and 3.11: each evaluation loop's
 							   record on the C stack */
 	int frame_code, frame_previous, frame_instruction, frame_owner, frame_tlbc_index;
-	int code_filename, code_name, code_qualname, code_first_line, code_lines,
+	int code_filename, code_name, code_qualname, code_first_line, code_version, code_lines,
 		code_first_traceable, code_bytes, code_tlbc;
 	int object_type, bytes_length, bytes_data;
 	int str_length, str_state, str_ascii_data, str_other_data;

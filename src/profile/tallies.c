@@ -1,5 +1,5 @@
 /* DESIGN
- *     thread --> tally: 16 entries {code and instruction, line, counted, told}
+ *     thread --> tally: 64 entries {code and instruction, line, counted, told}
  * Two locked adds cost more than all the rest of counting does, so a thread adds in entries that
  * nobody else writes. Whoever collects takes what has come since the last time, and writes down how
  * much that was beside it: the thread's own words are only read.

@@ -17,7 +17,7 @@
 #include "../process/py_frame.h"
 #include "frame_memo.h"
 
-#define TALLY_ENTRY_BITS 4u
+#define TALLY_ENTRY_BITS 6u
 
 struct tally_entry {
 	/* What it stands for; the thread's own. */

@@ -69,6 +69,7 @@ static void use_layout_of_3_12(void)
 		.code_name = 120,
 		.code_qualname = 128,
 		.code_first_line = 68,
+		.code_version = -1,
 		.code_lines = 136,
 		.code_first_traceable = 176,
 		.code_bytes = 192,
@@ -705,6 +706,34 @@ static void a_stamp_knows_a_name_by_cpythons_hash(void **state)
 	assert_ptr_equal(stamps[3], stamps[0]);
 }
 
+/* Two code objects of one name at one place, one after the other. */
+static void a_stamp_knows_a_code_object_by_cpythons_number(void **state)
+{
+	static char table[OBJECT_SIZE];
+	char data[20] = {0};
+	struct py_frame frame = frame_0;
+	const char *stamps[3];
+
+	(void)state;
+	py_layout.code_version = 92;
+	put_pointer(codes[0], 136, bytes_object(table, data, sizeof(data)));
+	for (uint32_t number = 0; number < 3; number++) {
+		identity_of("name", "file.py", 7);
+		put(codes[0], 92, &number, sizeof(number));
+		stamps[number] = py_frame_stamp(&frame);
+	}
+	assert_ptr_not_equal(stamps[2], stamps[1]);
+
+	data[19] = 1; /* which tells where there is no number */
+	put_pointer(codes[0], 136, bytes_object(table, data, sizeof(data)));
+	assert_ptr_equal(py_frame_stamp(&frame), stamps[2]);
+	put(codes[0], 92, &(uint32_t){0}, sizeof(uint32_t));
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamps[0]);
+	frame.at++;
+	put(codes[0], 92, &(uint32_t){2}, sizeof(uint32_t));
+	assert_ptr_not_equal(py_frame_stamp(&frame), stamps[2]);
+}
+
 static void the_line_is_decoded_by_the_format_of_the_version(void **state)
 {
 	static char table[OBJECT_SIZE];
@@ -761,6 +790,7 @@ int main(void)
 		TEST(the_line_table_has_an_identity_of_address_length_and_end),
 		TEST(a_stamp_changes_with_names_lines_and_instruction),
 		TEST(a_stamp_knows_a_name_by_cpythons_hash),
+		TEST(a_stamp_knows_a_code_object_by_cpythons_number),
 		TEST(the_line_is_decoded_by_the_format_of_the_version),
 	};
 

@@ -151,6 +151,7 @@ static void versions_up_to_3_12_have_their_offsets_from_the_table(void **state)
 	assert_int_equal(py_layout.minor, 8);
 	assert_int_equal(py_layout.line_table, PY_LINES_LNOTAB);
 	assert_int_equal(py_layout.code_qualname, -1);
+	assert_int_equal(py_layout.code_version, -1);
 	assert_int_equal(py_layout.code_name, 112);
 	assert_int_equal(py_layout.str_other_data, 72);
 	assert_string_equal(py_layout.version, "3.8.18 (default)");
@@ -162,6 +163,7 @@ static void versions_up_to_3_12_have_their_offsets_from_the_table(void **state)
 	assert_int_equal(find("3.12.1"), TL_OK);
 	assert_int_equal(py_layout.line_table, PY_LINES_LOCATIONS);
 	assert_int_equal(py_layout.code_qualname, 128);
+	assert_int_equal(py_layout.code_version, 92);
 	assert_int_equal(py_layout.cframe_current, 0);
 	assert_int_equal(py_layout.str_ascii_data, 40);
 	assert_int_equal(py_layout.str_other_data, 56);
@@ -193,6 +195,7 @@ static void versions_from_3_13_on_tell_their_offsets_themselves(void **state)
 		assert_int_equal(py_layout.code_name, known->filename + 8);
 		assert_int_equal(py_layout.code_qualname, known->filename + 16);
 		assert_int_equal(py_layout.code_first_line, known->first_line);
+		assert_int_equal(py_layout.code_version, known->filename - 20);
 		assert_int_equal(py_layout.code_lines, known->lines);
 		assert_int_equal(py_layout.code_bytes, known->bytecode);
 		assert_int_equal(py_layout.code_first_traceable, known->firsttraceable);
