@@ -1,5 +1,5 @@
 /* DESIGN
- *     process: 4096 entries {key ^ place, place}, direct-mapped, key = hash(code, instruction,
+ *     process: 16384 entries {key ^ place, place}, direct-mapped, key = hash(code, instruction,
  *     generation) process: the set of watched code objects; freeing one begins the next generation
  * The two words of an entry are written and read without a lock: halves of two different entries do
  * not make a key (the lock-less hashing of chess programs, Hyatt and Mann 2002), and two different
@@ -16,9 +16,10 @@
 
 #include <string.h>
 
-#define MEMO_ENTRY_BITS 12u
-#define MEMO_SLOTS      2048u
-#define MEMO_MOST       1024u
+#define MEMO_ENTRY_BITS 14u
+#define MEMO_SLOT_BITS  13u
+#define MEMO_SLOTS      (1u << MEMO_SLOT_BITS)
+#define MEMO_MOST       (MEMO_SLOTS / 2)
 
 /* A debug layer of CPython's, above our hook, has two words of its own before the object: what we
  * see freed starts there (PYTHONMALLOC=malloc_debug; PyMem_SetupDebugHooks at any time). */
@@ -102,6 +103,11 @@ static void memo_store(const struct py_frame *frame, const struct frame_place *p
 	__atomic_store_n(&memo_entries[slot].check, key ^ packed, __ATOMIC_RELEASE);
 }
 
+static uint32_t memo_home_of(const char *code)
+{
+	return (uint32_t)(memo_hash(code) >> (64 - MEMO_SLOT_BITS));
+}
+
 static uint32_t memo_next(uint32_t slot)
 {
 	return (slot + 1) % MEMO_SLOTS;
@@ -110,7 +116,7 @@ static uint32_t memo_next(uint32_t slot)
 /* Where the code object stands, or the unused slot where it would. */
 static uint32_t memo_slot_of(const char *code)
 {
-	uint32_t slot = (uint32_t)(memo_hash(code) >> 53);
+	uint32_t slot = memo_home_of(code);
 
 	for (const char *found; (found = TL_LOAD(memo_watched[slot])) != NULL && found != code;)
 		slot = memo_next(slot);
@@ -161,7 +167,7 @@ static void frame_memo_remove(uint32_t hole)
 {
 	__atomic_fetch_add(&memo_moves, 1, __ATOMIC_ACQ_REL);
 	for (uint32_t next = memo_next(hole); memo_watched[next] != NULL; next = memo_next(next)) {
-		uint32_t home = (uint32_t)(memo_hash(memo_watched[next]) >> 53);
+		uint32_t home = memo_home_of(memo_watched[next]);
 
 		/* Whoever is not yet at home may move up, if the hole lies on its way. */
 		if ((next - home) % MEMO_SLOTS >= (next - hole) % MEMO_SLOTS) {

@@ -19,7 +19,8 @@ TL_INTERNAL unsigned classes_of_block(const void *block, size_t size, bool is_py
 	return PY_TYPE_OTHER;
 }
 
-#define CODES 3000
+#define CODES   8000
+#define WATCHED 4096 /* at most */
 
 static char codes[CODES][64] __attribute__((aligned(64))); /* stand for code objects */
 
@@ -162,12 +163,12 @@ static void watches_what_it_remembers_and_lets_go_of_what_is_freed(void **state)
 
 	(void)state;
 	random_seed(random, 1, 1);
-	for (int step = 0; step < 40000; step++) {
-		size_t code = random_bits(random) % (step < 20000 ? 1000 : CODES);
+	for (int step = 0; step < 80000; step++) {
+		size_t code = random_bits(random) % (step < 40000 ? 1000 : CODES);
 
 		if (random_bits(random) % 3 != 0) {
 			remember(code, 4, (uint32_t)code + 1);
-			count += !is_watched[code] && count < 1024;
+			count += !is_watched[code] && count < WATCHED;
 			is_watched[code] = is_watched[code] || find(code, 4) != 0;
 		} else {
 			uint32_t before = find(code, 4);
@@ -196,7 +197,7 @@ static void when_it_is_full_more_code_objects_are_not_remembered(void **state)
 		remember(code, 4, 9);
 		known += find(code, 4) != 0;
 	}
-	assert_int_equal(known, 1024);
+	assert_int_equal(known, WATCHED);
 
 	frame_memo_freed(codes[0]);
 	remember(CODES - 1, 4, 9);
