@@ -531,8 +531,8 @@ static uint64_t py_frame_str_hash(const char *object)
 	return hash != UINT64_MAX ? hash : py_frame_hash_string(py_frame_string_of(object), 0);
 }
 
-/* From 3.12 on CPython numbers the code objects that it makes (from 3.13 on each interpreter for
- * itself) until it has run out of numbers. 0: it has none. */
+/* From 3.12 on CPython numbers the code objects that it makes until it has run out of numbers; from
+ * 3.13 on each interpreter for itself, so the number alone would not do. 0: it has none. */
 static uint32_t py_frame_code_number(const struct py_frame *frame)
 {
 	return py_layout.code_version < 0

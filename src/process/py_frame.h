@@ -65,8 +65,8 @@ TL_INTERNAL uint64_t py_frame_identity(const struct py_frame *frame);
 /* 64 bits that change when the line table does: address, length and a piece of its contents. */
 TL_INTERNAL uint64_t py_frame_line_table_identity(const struct py_frame *frame);
 
-/* Stands for `at`, and for all that the frame's function and line are known by: equal where they
- * are, whatever object is at the code's address by then. */
+/* Stands for `at`, and for all that the frame's function and line are known by: another where they
+ * are others, whatever object is at the code's address by then. */
 TL_INTERNAL const char *py_frame_stamp(const struct py_frame *frame);
 
 /* Copies a name as UTF-8 (lone surrogates become U+FFFD), at most capacity-1 bytes cut between

@@ -1,6 +1,7 @@
 /* DESIGN
- *     process: 16384 entries {key ^ place, place}, direct-mapped, key = hash(code, instruction,
- *     generation) process: the set of watched code objects; freeing one begins the next generation
+ *     process: 16384 entries {key ^ place, place}, direct-mapped,
+ *              key = hash(code, instruction, generation)
+ *     process: the set of watched code objects; freeing one begins the next generation
  * The two words of an entry are written and read without a lock: halves of two different entries do
  * not make a key (the lock-less hashing of chess programs, Hyatt and Mann 2002), and two different
  * frames have the same key with a chance of 2^-64.
