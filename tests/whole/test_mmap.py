@@ -40,7 +40,9 @@ def test_arenas_are_counted_as_arenas_and_never_as_a_leak(python):
     owners = maps(run)
     if not python.free_threaded:
         assert owners["pymalloc arenas"] >= 300000 * 60
-    assert run.document("fill")["counted_bytes"] < 100000
+    # From 3.10 on CPython notes its arenas in a tree, which gets another node of 128 KiB where they reach over a multiple
+    # of 16 GiB: as chance places them, once in a thousand runs.
+    assert run.document("fill")["counted_bytes"] < 100000 + 131072
     live = run.document("fill")["live_bytes"]
     assert live < 1.6 * 300000 * 64, "blocks and the arenas they lie in were both counted"
 
