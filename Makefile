@@ -96,7 +96,7 @@ FLAVOUR       ?= plain
 UNIT_FLAGS    := -std=gnu11 -DTL_SEAMS -Isrc $(WARNINGS) -g
 FLAGS_plain   := -O1
 FLAGS_asan    := -O1 -fsanitize=address -fno-omit-frame-pointer
-FLAGS_ubsan   := -O1 -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all
+FLAGS_ubsan   := -O1 -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all -DTL_UBSAN
 FLAGS_tsan    := -O1 -fsanitize=thread
 UNIT_TESTS    := $(patsubst tests/unit/%.c,build/$(FLAVOUR)/%,$(wildcard tests/unit/*_test.c))
 links          = $(addprefix src/,$(shell sed -n '1s,^/\* links:\(.*\)\*/.*,\1,p' $(1)))

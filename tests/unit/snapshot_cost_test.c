@@ -15,7 +15,7 @@
 #define SECONDS 64 /* of life: every one of the 32 epochs is in use a second time */
 #define TRIES   7
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TL_UBSAN)
 #define SLOWER 20 /* than the product, for what the sanitizer adds */
 #else
 #define SLOWER 1
